@@ -1,0 +1,47 @@
+"""The figures of the book. Each function draws on the axes it is given and returns them."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+
+
+def show_images(images: torch.Tensor, titles: Sequence[str], n_columns: int = 8) -> None:
+    """A grid of ``uint8`` images ``(N, 3, H, W)``, each with its title."""
+    n_rows = -(-len(images) // n_columns)
+    _, axes = plt.subplots(n_rows, n_columns, figsize=(n_columns, 1.3 * n_rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+        ax.imshow(image.permute(1, 2, 0).numpy())
+        ax.set_title(title, fontsize=9)
+
+
+def plot_intervals(
+    ax: Axes,
+    x: Sequence[float],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    label: str | None = None,
+) -> Axes:
+    """A line through ``values`` with a bar from the low to the high end of each interval."""
+    below = [value - low for value, (low, _) in zip(values, intervals, strict=True)]
+    above = [high - value for value, (_, high) in zip(values, intervals, strict=True)]
+    ax.errorbar(x, values, yerr=[below, above], marker="o", capsize=3, label=label)
+    return ax
+
+
+def plot_shares(ax: Axes, series: Mapping[str, Mapping[str, int]]) -> Axes:
+    """Bars, one group a layer: which share of each series' total the layer has."""
+    width = 0.8 / len(series)
+    for i, (label, values) in enumerate(series.items()):
+        total = sum(values.values())
+        positions = [position + i * width for position in range(len(values))]
+        ax.bar(positions, [value / total for value in values.values()], width, label=label)
+    names = list(next(iter(series.values())))
+    ax.set_xticks([position + 0.4 - width / 2 for position in range(len(names))], names)
+    ax.tick_params(axis="x", rotation=90, labelsize=7)
+    ax.set_ylabel("share of the total")
+    ax.legend()
+    return ax

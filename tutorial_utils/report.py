@@ -1,0 +1,82 @@
+"""Showing results: Markdown in a cell's output, and the comparison table."""
+
+from collections.abc import Sequence
+
+from IPython.display import Markdown, display
+
+from .errors import InputError
+from .measure import Measurement
+
+_RECORD = "application/papermill.record/"  # the prefix that myst_nb looks for
+
+
+def say(markdown: str) -> None:
+    """Show a text with computed figures below the cell."""
+    display(Markdown(markdown))
+
+
+def keep(key: str, markdown: str) -> None:
+    """Show a text, and store it in the notebook under ``key`` for the pages of the book.
+
+    The stored copy has the form that ``myst_nb.glue`` writes, without importing myst_nb, which
+    a notebook on Colab does not have.
+    """
+    say(markdown)
+    display(
+        {_RECORD + "text/markdown": markdown, _RECORD + "text/plain": repr(markdown)},
+        metadata={"scrapbook": {"name": key, "mime_prefix": _RECORD}},
+        raw=True,
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; the first column is text, the others are right-aligned.
+
+    >>> print(table(["a", "b"], [["x", 1]]))
+    | a | b |
+    | :--- | ---: |
+    | x | 1 |
+    """
+    if any(len(row) != len(header) for row in rows):
+        raise InputError(f"every row needs {len(header)} cells, one for each column: {header}")
+    lines = [header, [":---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def comparison_table(measurements: Sequence[Measurement]) -> str:
+    """Markdown table of measurements; the first row is the baseline of all ratios.
+
+    Accuracy comes with its 95 % interval and the difference to the baseline in points (1 point
+    is 1 % of the images). Bytes and MACs are followed by their ratio to the baseline (smaller is
+    better), latencies by the speed-up over the baseline (larger is better).
+    """
+    if not measurements:
+        raise InputError("nothing to compare: expected at least one Measurement, the baseline")
+    baseline = measurements[0]
+    header = ["model", "accuracy (95 % interval)", "points", "weights", "non-zero", "file"]
+    header += ["compressed", "MMACs"]
+    header += [f"ms, batch {size} (speed-up)" for size in baseline.latency]
+    return table(header, [_row(measurement, baseline) for measurement in measurements])
+
+
+def _row(m: Measurement, baseline: Measurement) -> list[str]:
+    low, high = m.accuracy_interval
+
+    def ratio(text: str, attribute: str) -> str:
+        return f"{text} ({getattr(m, attribute) / getattr(baseline, attribute):.2f}×)"
+
+    return [
+        m.name,
+        f"{m.accuracy:.1%} ({low:.1%} to {high:.1%})",
+        f"{100 * (m.accuracy - baseline.accuracy):+.1f}",
+        f"{m.n_params:,}",
+        f"{m.n_nonzero:,}",
+        ratio(f"{m.size_bytes / 1e3:,.0f} kB", "size_bytes"),
+        ratio(f"{m.compressed_bytes / 1e3:,.0f} kB", "compressed_bytes"),
+        ratio(f"{m.macs / 1e6:.1f}", "macs"),
+        *(
+            f"{latency.median_ms:.2f} ± {latency.iqr_ms / 2:.2f} "
+            f"({baseline.latency_ms(size) / latency.median_ms:.1f}×)"
+            for size, latency in m.latency.items()
+        ),
+    ]

@@ -1,0 +1,69 @@
+"""How long one call of a model takes, and on which machine."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.benchmark import Timer
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one call in milliseconds: the median of many, and their interquartile range."""
+
+    median_ms: float
+    iqr_ms: float
+
+
+def measure_latency(
+    run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, *, seconds: float = 0.4
+) -> Latency:
+    """Median and interquartile range of the time of ``run(inputs)``, after a warm-up.
+
+    PyTorch's own benchmark timer does the timing. It repeats the call for at least ``seconds``
+    and waits for a GPU to finish. Its default is one thread; here it uses as many as the
+    process does, since that is what a user of the model gets.
+
+    Args:
+        run: a model, a compiled model, or any callable that takes ``inputs``.
+        inputs: one batch, ``(N, C, H, W)``.
+        seconds: for how long to repeat the call.
+
+    >>> latency = measure_latency(torch.nn.Identity(), torch.zeros(1, 3, 32, 32), seconds=0.01)
+    >>> latency.median_ms < 10
+    True
+    """
+    with torch.inference_mode():
+        for _ in range(3):  # the first calls compile, allocate memory and choose kernels
+            run(inputs)
+        timer = Timer(
+            "run(inputs)",
+            globals={"run": run, "inputs": inputs},
+            num_threads=torch.get_num_threads(),
+        )
+        result = timer.blocked_autorange(min_run_time=seconds)
+    return Latency(result.median * 1e3, result.iqr * 1e3)
+
+
+def cpu_name() -> str:
+    """Model name of the processor, as the system reports it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def describe_machine() -> dict[str, str]:
+    """What a latency depends on besides the model: CPU, instruction set, threads, torch.
+
+    >>> sorted(describe_machine())
+    ['CPU', 'ISA', 'threads', 'torch']
+    """
+    return {
+        "CPU": cpu_name(),
+        "ISA": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+    }
