@@ -63,7 +63,7 @@ def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
     if n < 1 or not 0 <= n_correct <= n:
         raise InputError(f"{n_correct} correct out of {n}: expected 0 <= n_correct <= n, n >= 1")
     interval = binomtest(n_correct, n).proportion_ci(method="wilson")
-    return interval.low, interval.high
+    return float(interval.low), float(interval.high)
 
 
 def stored_weights(model: torch.nn.Module) -> Iterator[torch.Tensor]:

@@ -45,3 +45,32 @@ def plot_shares(ax: Axes, series: Mapping[str, Mapping[str, int]]) -> Axes:
     ax.set_ylabel("share of the total")
     ax.legend()
     return ax
+
+
+def plot_staircase(top: Axes, bottom: Axes, x: torch.Tensor, x_hat: torch.Tensor) -> None:
+    """What a quantizer returns for each ``x`` (above), and its error ``x_hat - x`` (below)."""
+    top.plot(x, x, color="gray", linestyle="--", label="x")
+    top.plot(x, x_hat, drawstyle="steps-mid", label="quantized")
+    top.set_ylabel("quantized value")
+    top.legend()
+    bottom.plot(x, x_hat - x, color="tab:red")
+    bottom.axhline(0, color="gray", linewidth=0.5)
+    bottom.set(xlabel="x", ylabel="error")
+
+
+def plot_channel_ranges(ax: Axes, weight: torch.Tensor, title: str) -> Axes:
+    """Bars: the largest magnitude in each output channel of a weight, widest first."""
+    widest = weight.flatten(1).abs().amax(1).sort(descending=True).values
+    ax.bar(range(len(widest)), widest)
+    ax.set(title=title, xlabel="output channel, sorted", ylabel="largest |weight|")
+    ax.title.set_fontsize(10)
+    ax.figure.tight_layout()
+    return ax
+
+
+def plot_minimum(ax: Axes, x: torch.Tensor, y: torch.Tensor, label: str) -> Axes:
+    """A curve with a dot at its lowest point."""
+    (line,) = ax.plot(x, y, label=label)
+    lowest = int(y.argmin())
+    ax.plot(x[lowest], y[lowest], "o", color=line.get_color())
+    return ax

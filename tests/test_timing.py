@@ -1,0 +1,49 @@
+"""Latencies are compared within one run; no absolute time is asserted."""
+
+import time
+
+import torch
+
+from tutorial_utils.timing import cpu_name, describe_machine, measure_latency
+
+
+def test_the_median_is_the_time_of_one_call():
+    latency = measure_latency(lambda inputs: time.sleep(0.02), torch.zeros(1), seconds=0.2)
+    assert 20 <= latency.median_ms < 200
+    assert latency.iqr_ms < latency.median_ms
+
+
+def test_twice_the_work_takes_longer():
+    inputs = torch.randn(256, 256)
+    once = measure_latency(lambda x: x @ x, inputs, seconds=0.1)
+    often = measure_latency(lambda x: [x @ x for _ in range(20)], inputs, seconds=0.1)
+    assert often.median_ms > 4 * once.median_ms
+
+
+def test_the_warm_up_is_not_timed():
+    calls = []
+
+    def run(inputs):
+        calls.append(1)
+        time.sleep(0.3 if len(calls) <= 3 else 0.001)
+
+    assert measure_latency(run, torch.zeros(1), seconds=0.05).median_ms < 150
+
+
+def test_all_threads_of_the_process_are_used():
+    seen = []
+    measure_latency(lambda x: seen.append(torch.get_num_threads()), torch.zeros(1), seconds=0.01)
+    assert set(seen) == {torch.get_num_threads()}
+
+
+def test_gradients_are_off():
+    weight = torch.ones(1, requires_grad=True)
+    seen = []
+    measure_latency(lambda x: seen.append((x * weight).requires_grad), torch.ones(1), seconds=0.01)
+    assert not any(seen)
+
+
+def test_the_machine_is_named():
+    assert cpu_name().strip()
+    machine = describe_machine()
+    assert machine["torch"] == torch.__version__ and machine["ISA"]
