@@ -1,0 +1,56 @@
+"""What several test modules share."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# For this process and for the kernels that nbval starts: data and baselines of an earlier test
+# run, never those of whoever runs the tests, and no progress bars in outputs.
+os.environ.setdefault("TUTORIAL_UTILS_CACHE", str(ROOT / "_build" / "cache"))
+os.environ["TQDM_DISABLE"] = "1"
+
+PROFILES = """
+parameters:
+  n_bits: {type: int, min: 2, max: 8}
+  epochs: {type: number, min: 0.01, max: 1000}
+  dataset: {type: choice, choices: [digits, cifar10, fashion_mnist, folder]}
+  data_dir: {type: path, nullable: true}
+  n_train: {type: int, min: 10, nullable: true}
+  device: {type: choice, choices: [cpu, cuda]}
+notebooks:
+  02_data: {baselines: [resnet8]}
+profiles:
+  smoke:
+    all: {n_bits: 4, epochs: 0.5}
+    01_bits: {n_bits: 3}
+"""
+
+
+def write_cells(path: Path, *cells: str | tuple[str, ...]) -> Path:
+    """Write a notebook. A cell is code, or Markdown when it starts with #, or (code, *tags)."""
+    notebook = new_notebook()
+    for cell in cells:
+        source, *tags = (cell,) if isinstance(cell, str) else cell
+        make = new_markdown_cell if source.startswith("#") else new_code_cell
+        notebook.cells.append(make(source, metadata={"tags": tags} if tags else {}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """The notebooks of a small book, in a folder with a space in its name, as current folder."""
+    root = tmp_path / "a clone"
+    bits = ("n_bits = 8\nepochs = 1", "parameters")
+    write_cells(root / "notebooks" / "01_bits.ipynb", "# Bits", bits, "print(n_bits, epochs)")
+    data = ('dataset = "digits"\ndata_dir = None\nn_train = None\ndevice = "cpu"', "parameters")
+    write_cells(root / "notebooks" / "02_data.ipynb", "# Data", data, "print(dataset)")
+    (root / "notebooks" / "profiles.yml").write_text(PROFILES)
+    monkeypatch.chdir(root)
+    return root

@@ -1,0 +1,102 @@
+"""The command line: ``python -m tutorial_utils run|train|results|book``."""
+
+from pathlib import Path
+
+import click
+
+from .errors import InputError
+
+
+class _Refusing(click.Group):
+    """Shows an `InputError` of any command as one line, and exits with status 2."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except InputError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(2)
+
+
+# Each command imports what it needs itself, so that a wrong argument is answered at once and
+# training needs neither Papermill nor Jupyter Book.
+@click.group(cls=_Refusing)
+def main() -> None:
+    """Run the notebooks, train baselines, render the book."""
+
+
+@main.command()
+@click.argument("notebook", nargs=-1)
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
+@click.option("--profile", default="default", help="Set of parameters: smoke, default or full.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the executed notebooks.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="How many run at a time.")
+@click.option("--in-place", is_flag=True, help="Refresh the stored notebooks themselves.")
+def run(
+    notebook: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
+    profile: str,
+    out: Path | None,
+    jobs: int,
+    in_place: bool,
+) -> None:
+    """Execute NOTEBOOKs: numbers, names or paths; by default all chapters.
+
+    Nothing is executed when anything is wrong with the parameters, the data or a baseline.
+    """
+    from .notebooks import find_notebooks, find_root
+    from .parameters import plan, read_declarations
+
+    if in_place and (pairs or profile != "default"):
+        raise InputError("--in-place stores the default outputs; it takes no -p and no --profile")
+    root = find_root()
+    paths = find_notebooks(notebook, root / "notebooks")
+    declarations = read_declarations(root / "notebooks")
+    planned = plan(paths, pairs, profile, declarations)
+
+    from .run import check_data, run_notebooks
+
+    check_data(planned, declarations)
+    if run_notebooks(planned, out or root / "_build" / "notebooks", jobs=jobs, in_place=in_place):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--dataset", default="digits", help="Data set to train on.")
+@click.option("--data-dir", help="Folder of the images, for the data set 'folder'.")
+@click.option("--epochs", type=float, default=30.0, help="Passes over the training images.")
+@click.option("--seed", type=int, default=0, help="Seed of the first weights and of the order.")
+def train(model: str, dataset: str, data_dir: str | None, epochs: float, seed: int) -> None:
+    """Train MODEL on a data set and store it as the baseline that the chapters load."""
+    from .data import load
+    from .training import train_baseline
+
+    click.echo(train_baseline(model, load(dataset, data_dir), epochs=epochs, seed=seed))
+
+
+@main.command()
+def results() -> None:
+    """Write the results that the stored notebooks keep into README.md."""
+    from .book import readme_with_results
+    from .notebooks import find_root
+
+    root = find_root()
+    text = readme_with_results(root)
+    (root / "README.md").write_text(text, encoding="utf-8")
+
+
+@main.command()
+@click.option("--executed", is_flag=True, help="Render what `run` has just executed.")
+def book(executed: bool) -> None:
+    """Render the book from the stored outputs, and say which page to open."""
+    from .book import build
+    from .notebooks import find_root
+
+    root = find_root()
+    folder = root / "_build" / "notebooks" if executed else root / "notebooks"
+    click.echo(f"open {build(root, folder, root / '_build' / 'html')}")
+
+
+if __name__ == "__main__":
+    main()
