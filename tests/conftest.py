@@ -21,6 +21,7 @@ parameters:
   dataset: {type: choice, choices: [digits, cifar10, fashion_mnist, folder]}
   data_dir: {type: path, nullable: true}
   n_train: {type: int, min: 10, nullable: true}
+  pretrained: {type: bool}
   device: {type: choice, choices: [cpu, cuda]}
 notebooks:
   02_data: {baselines: [resnet8]}
@@ -49,7 +50,10 @@ def clone(tmp_path, monkeypatch):
     root = tmp_path / "a clone"
     bits = ("n_bits = 8\nepochs = 1", "parameters")
     write_cells(root / "notebooks" / "01_bits.ipynb", "# Bits", bits, "print(n_bits, epochs)")
-    data = ('dataset = "digits"\ndata_dir = None\nn_train = None\ndevice = "cpu"', "parameters")
+    data = (
+        'dataset = "digits"\ndata_dir = None\nn_train = None\ndevice = "cpu"\npretrained = False',
+        "parameters",
+    )
     write_cells(root / "notebooks" / "02_data.ipynb", "# Data", data, "print(dataset)")
     (root / "notebooks" / "profiles.yml").write_text(PROFILES)
     monkeypatch.chdir(root)

@@ -56,6 +56,7 @@ def assert_refused(clone, reason, *arguments):
         ("n_train=9: expected a whole number of at least 10, or none", ("-p", "n_train", "9")),
         ("dataset=cifar: no such choice; did you mean 'cifar10'", ("-p", "dataset", "cifar")),
         ("dataset=x: no such choice; expected one of cifar10, digits", ("-p", "dataset", "x")),
+        ("pretrained='yes': expected true or false", ("-p", "pretrained", "yes")),
         ("'n_bits' is given twice", ("-p", "n_bits", "4", "-p", "n_bits", "5")),
         ("has a parameter 'dataset'", ("1", "-p", "dataset", "digits")),
         ("no notebook '7'", ("7",)),
@@ -141,10 +142,10 @@ def test_a_baseline_that_cannot_be_used_is_refused(clone, images):
 def test_parameters_reach_only_the_notebooks_that_declare_them(clone):
     declarations = read_declarations(clone / "notebooks")
     bits, data = find_notebooks((), clone / "notebooks")
-    pairs = [("epochs", "2"), ("dataset", "cifar10"), ("data_dir", "x y")]
+    pairs = [("epochs", "2"), ("dataset", "cifar10"), ("data_dir", "x y"), ("pretrained", "True")]
     assert plan([bits, data], pairs, "smoke", declarations) == {
         bits: {"n_bits": 3, "epochs": 2.0},
-        data: {"dataset": "cifar10", "data_dir": str(clone / "x y")},
+        data: {"dataset": "cifar10", "data_dir": str(clone / "x y"), "pretrained": True},
     }
     assert plan([bits, data], [("data_dir", "none")], "default", declarations) == {
         bits: {},

@@ -94,8 +94,14 @@ def book(executed: bool) -> None:
     from .notebooks import find_root
 
     root = find_root()
-    folder = root / "_build" / "notebooks" if executed else root / "notebooks"
-    click.echo(f"open {build(root, folder, root / '_build' / 'html')}")
+    notebooks = root / "_build" / "notebooks" if executed else root / "notebooks"
+    click.echo("rendering ...")
+    try:
+        page = build(root, notebooks, root / "_build" / "html")
+    except RuntimeError as error:
+        click.echo(error, err=True)
+        raise SystemExit(1) from error
+    click.echo(f"open {page}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,13 @@ import yaml
 from .errors import InputError
 from .notebooks import read_parameters, suggest
 
-TYPES = {"int": "a whole number", "number": "a number", "choice": "a name", "path": "a path"}
+TYPES = {
+    "int": "a whole number",
+    "number": "a number",
+    "bool": "true or false",
+    "choice": "a name",
+    "path": "a path",
+}
 
 
 def read_declarations(folder: Path) -> dict:
@@ -52,14 +58,21 @@ def parse_value(name: str, text: str, spec: dict) -> object:
         return None
     if spec["type"] == "path":
         return str(Path(text).expanduser().resolve())  # the kernel runs in another folder
-    value: object = text
-    for convert in {"int": (int,), "number": (float, int)}.get(spec["type"], ()):
-        try:
-            value = convert(text)  # what no conversion takes stays text, and is refused as such
-        except ValueError:
-            pass
+    value = _convert(text, spec["type"])
     check_value(name, value, spec)
     return value
+
+
+def _convert(text: str, kind: str) -> object:
+    """The value that a text means, or the text itself, which check_value then refuses."""
+    if kind == "bool":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    for convert in {"int": (int,), "number": (int, float)}.get(kind, ()):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
 
 
 def check_value(name: str, value: object, spec: dict) -> None:
@@ -80,6 +93,9 @@ def check_value(name: str, value: object, spec: dict) -> None:
             raise InputError(
                 f"{name}={value}: no such choice{suggest(str(value), spec['choices'])}"
             )
+    elif kind == "bool":
+        if not isinstance(value, bool):
+            raise InputError(f"{name}={value!r}: expected true or false")
     elif kind == "path":
         if not isinstance(value, str):
             raise InputError(f"{name}={value!r}: expected a path{_or_none(spec)}")

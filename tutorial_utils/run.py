@@ -115,7 +115,12 @@ def run_notebooks(planned: Planned, out: Path, *, jobs: int = 1, in_place: bool 
         return _run_one(path, values, out, path if in_place else out / path.name, live=jobs == 1)
 
     with ThreadPoolExecutor(jobs) as pool:
-        n_failed = list(pool.map(run, planned.items())).count(False)
+        try:
+            n_failed = list(pool.map(run, planned.items())).count(False)
+        except KeyboardInterrupt:
+            # The threads would wait for their kernels; the kernels end when this process does.
+            print("interrupted", file=sys.stderr, flush=True)
+            os._exit(130)
     seconds = time.monotonic() - start
     print(f"{len(planned)} executed, {n_failed} failed, {seconds:.0f} s in all", flush=True)
     return n_failed

@@ -1,0 +1,39 @@
+# Every target is one plain command of `python -m ...`; README.md shows them for people without make.
+# PYTHON makes the virtual environment; CONSTRAINTS pins what goes into it.
+PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+RUN = .venv/bin/python -m
+
+book: .venv/installed
+	$(RUN) tutorial_utils run
+	$(RUN) tutorial_utils book --executed
+
+html: .venv/installed
+	$(RUN) tutorial_utils book
+
+test: .venv/installed
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pytest
+
+smoke: .venv/installed
+	OMP_NUM_THREADS=1 $(RUN) tutorial_utils run --profile smoke --jobs 2 --out _build/smoke
+
+results: .venv/installed
+	$(RUN) tutorial_utils results
+
+baselines: .venv/installed
+	$(RUN) tutorial_utils train resnet8
+	$(RUN) tutorial_utils train resnet20
+
+clean:
+	rm -rf _build
+
+# Installs again when a requirement changed; a half-finished installation has no such file.
+.venv/installed: requirements.txt requirements-book.txt $(CONSTRAINTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
+	@touch $@
+
+.PHONY: book html test smoke results baselines clean
