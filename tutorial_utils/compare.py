@@ -1,0 +1,80 @@
+"""Comparing two models, or two ways to train one, beyond their accuracies."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from tutorial_utils.errors import InputError
+
+
+def agreement(logits_a: Tensor, logits_b: Tensor) -> float:
+    """Fraction of images for which two models give the same answer, right or wrong.
+
+    >>> agreement(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([[9.0, 1.0], [5.0, 3.0]]))
+    0.5
+    """
+    return (logits_a.argmax(1) == logits_b.argmax(1)).float().mean().item()
+
+
+def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float:
+    """Expected calibration error: how far confidence is from accuracy, on average.
+
+    The images are put into bins of equal width by the probability of their answer; the result is
+    the mean over the images of the difference between their bin's mean probability and accuracy.
+
+    Args:
+        logits: (N, n_classes).
+        labels: (N,), int64.
+
+    Returns:
+        between 0 (calibrated) and 1.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+
+    >>> calibration_error(torch.tensor([[100.0, 0.0], [100.0, 0.0]]), torch.tensor([0, 1]))
+    0.5
+    """
+    if len(logits) != len(labels) or not len(labels) or n_bins < 1:
+        raise InputError(
+            f"{len(logits)} logits, {len(labels)} labels, n_bins={n_bins}: expected as many "
+            "labels as logits, and at least one of each"
+        )
+    confidence, answer = logits.double().softmax(1).max(1)
+    excess = confidence - (answer == labels).double()
+    # Bin m holds the confidences in ((m - 1) / n_bins, m / n_bins].
+    bins = (confidence * n_bins).ceil().long() - 1
+    return torch.zeros(n_bins).double().index_add(0, bins, excess).abs().sum().item() / len(labels)
+
+
+class Difference(NamedTuple):
+    """Mean of paired differences and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Mean of a - b over pairs (the same seed in both) with its 95 % t interval.
+
+    If the interval contains 0, the comparison is inconclusive.
+
+    Raises:
+        InputError: fewer than two pairs, or different numbers of values.
+
+    Source: Student 1908; any textbook under "paired t test".
+
+    >>> [round(value, 3) for value in paired_difference([0.5, 0.7, 0.9], [0.4, 0.5, 0.6])]
+    [0.2, -0.048, 0.448]
+    """
+    if len(a) != len(b) or len(a) < 2:
+        raise InputError(f"{len(a)} and {len(b)} values: expected pairs, at least two")
+    differences = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
+    mean = differences.mean().item()
+    error = differences.std().item() / math.sqrt(len(a))
+    half = error * float(stats.t.ppf(0.975, len(a) - 1))
+    return Difference(mean, mean - half, mean + half)
