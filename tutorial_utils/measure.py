@@ -13,10 +13,10 @@ import torch
 from scipy.stats import binomtest
 from torch.utils.flop_counter import FlopCounterMode
 
-from .data import Split, to_inputs
-from .errors import InputError
-from .timing import Latency, describe_machine, measure_latency
-from .training import predict
+from tutorial_utils.data import Split, to_inputs
+from tutorial_utils.errors import InputError
+from tutorial_utils.timing import Latency, describe_machine, measure_latency
+from tutorial_utils.training import predict
 
 # Entries of a state dict that describe weights or activations but are not weights themselves.
 _BOOKKEEPING = ("running_mean", "running_var", "num_batches_tracked", "scale", "zero_point")
@@ -126,8 +126,8 @@ def count_by_layer(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Weights and MACs of every convolution and linear layer, by the layer's name.
 
-    >>> weights, macs = count_by_layer(torch.nn.Sequential(torch.nn.Linear(3, 2)), torch.zeros(1, 3))
-    >>> weights, macs
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    >>> count_by_layer(model, torch.zeros(1, 3))
     ({'0': 6}, {'0': 6})
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():

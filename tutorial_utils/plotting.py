@@ -74,3 +74,11 @@ def plot_minimum(ax: Axes, x: torch.Tensor, y: torch.Tensor, label: str) -> Axes
     lowest = int(y.argmin())
     ax.plot(x[lowest], y[lowest], "o", color=line.get_color())
     return ax
+
+
+def plot_bars(ax: Axes, values: Mapping[str, float]) -> Axes:
+    """One bar for each name, with the names standing upright below."""
+    ax.bar(range(len(values)), list(values.values()))
+    ax.set_xticks(range(len(values)), list(values))
+    ax.tick_params(axis="x", rotation=90, labelsize=7)
+    return ax

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from IPython.display import Markdown, display
 
-from .errors import InputError
-from .measure import Measurement
+from tutorial_utils.errors import InputError
+from tutorial_utils.measure import Measurement
 
 _RECORD = "application/papermill.record/"  # the prefix that myst_nb looks for
 

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.benchmark import Timer
+
+from tutorial_utils.logs import errors_only
+
+with errors_only("torch.utils.cpp_extension"):  # which notes that there is no GPU, of no use to us
+    from torch.utils.benchmark import Timer
 
 
 @dataclass(frozen=True)
