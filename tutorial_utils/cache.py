@@ -1,0 +1,73 @@
+"""Files that outlive a run: where they go, and how to write them so that none is ever half there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tutorial_utils.errors import InputError
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloads, generated data and trained weights (it may not exist yet).
+
+    `$TUTORIAL_UTILS_CACHE` if that is set, else `tutorial_utils` under `$XDG_CACHE_HOME`, else
+    `~/.cache/tutorial_utils`.
+
+    >>> os.environ["TUTORIAL_UTILS_CACHE"] = "/tmp/example"
+    >>> cache_dir().as_posix()
+    '/tmp/example'
+    >>> del os.environ["TUTORIAL_UTILS_CACHE"]
+    """
+    if own := os.environ.get("TUTORIAL_UTILS_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(shared).expanduser() / "tutorial_utils"
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; it becomes `path` only when the block has succeeded.
+
+    Args:
+        path: the final name; its folder is made if needed.
+
+    Raises:
+        InputError: when the file cannot be written (no permission, disk full).
+    """
+    # The same folder, because os.replace is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        raise InputError(
+            f"cannot write {path} ({error}): make room or choose another folder with "
+            "the environment variable TUTORIAL_UTILS_CACHE"
+        ) from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def read_cached(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Return what `write_cached` stored, or None when there is nothing that can be used.
+
+    A damaged file, one that holds more than tensors and plain values, and one with another
+    fingerprint all count as nothing: whoever asks makes the content afresh and overwrites it.
+    """
+    try:
+        content = torch.load(path, weights_only=True)
+        return content if content["fingerprint"] == fingerprint else None
+    except Exception:  # whatever is wrong with the file, the answer is the same
+        return None
+
+
+def write_cached(path: Path, fingerprint: str, **content: Any) -> None:
+    """Store tensors and plain values under a fingerprint of what they were made from."""
+    with new_file(path) as temporary:
+        torch.save({"fingerprint": fingerprint, **content}, temporary)
