@@ -4,6 +4,7 @@ A notebook keeps a table or a sentence under a key (`report.keep`). A page of th
 ``{{ key }}``, and README.md between ``<!-- result: key -->`` and ``<!-- end -->``.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -84,9 +85,10 @@ def build(root: Path, notebooks: Path, html: Path) -> Path:
     # --all, because an incremental build forgets the warnings of the one before.
     options = ["--toc", str(source / "book" / "_toc.yml"), "--all", "-W", "-n", "--keep-going"]
     command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(source), *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    plain = os.environ | {"NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=plain)
     if done.returncode != 0:
-        raise RuntimeError(done.stdout + done.stderr)
+        raise RuntimeError(done.stderr.strip() or done.stdout)  # warnings go to stderr
     if html.exists():
         shutil.rmtree(html)
     (source / "_build" / "html").rename(html)
