@@ -1,4 +1,4 @@
-"""Files that outlive a run: where they go, and how to write them so that none is ever half there."""
+"""Files that outlive a run: where they go, and how none of them is ever half there."""
 
 import os
 from collections.abc import Iterator

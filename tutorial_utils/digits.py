@@ -65,9 +65,7 @@ def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:
         # Each split has a generator of its own, so the size of one does not change another.
         generator = torch.Generator().manual_seed(list(SIZES).index(part))
         labels = torch.arange(n_scenes) % 10  # in turn, so that every prefix is balanced
-        images = [
-            compose(strokes, by_class[part], batch, generator) for batch in labels.split(500)
-        ]
+        images = [compose(strokes, by_class[part], batch, generator) for batch in labels.split(500)]
         scenes[part] = torch.cat(images), labels
     return scenes
 
@@ -169,7 +167,9 @@ def compose(
     """Return one scene for each label, uint8 (N, 3, 32, 32)."""
     n = len(labels)
     paper, ink = draw_colours(n, generator)
-    texture = F.interpolate(uniform(generator, n, 3, 5, 5, low=-1), size=(SIZE, SIZE), mode="bicubic")
+    texture = F.interpolate(
+        uniform(generator, n, 3, 5, 5, low=-1), size=(SIZE, SIZE), mode="bicubic"
+    )
     scene = paper + TEXTURE * texture
     for _ in range(2):
         others = torch.randint(10, (n,), generator=generator)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_utils.cache import cache_dir, new_file
-from tutorial_utils.data import Dataset, load
+from tutorial_utils.data import Dataset
 from tutorial_utils.errors import InputError
 from tutorial_utils.weights import checksum_path, read_weights, write_weights
 
@@ -133,7 +133,8 @@ def baseline_path(name: str, data: Dataset) -> Path:
 def train_command(name: str, data: Dataset) -> str:
     """Return the command that trains a baseline for a data set.
 
-    >>> train_command("resnet20", load("digits", n_train=10))
+    >>> from tutorial_utils.data import load
+    >>> train_command("resnet20", load("digits"))
     'python -m tutorial_utils train resnet20 --dataset digits --epochs 30'
     """
     where = f" --data-dir {shlex.quote(data.data_dir)}" if data.data_dir else ""
@@ -161,7 +162,8 @@ def load_baseline(name: str, data: Dataset) -> ResNet:
     Raises:
         InputError: as `check_baseline`.
 
-    >>> load_baseline("resnet8", load("digits", n_train=10)).training
+    >>> from tutorial_utils.data import load
+    >>> load_baseline("resnet8", load("digits")).training
     False
     """
     model = make_model(name, len(data.classes))

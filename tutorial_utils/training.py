@@ -153,7 +153,8 @@ def fit(
 def check_positive(**values: float) -> None:
     """Refuse a value that is not a finite number above 0."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 < value < math.inf:
             raise InputError(f"{name}={value!r}: expected a number above 0")
 
 
@@ -294,7 +295,5 @@ def make_baseline(
     """Return a model trained with the recipe of all baselines (arguments as `train_baseline`)."""
     seed_everything(seed)
     model = make_model(name, len(data.classes))
-    fit(
-        model, data, epochs=epochs, seed=seed, loss=smoothed_cross_entropy, bf16=bf16, show=show
-    )
+    fit(model, data, epochs=epochs, seed=seed, loss=smoothed_cross_entropy, bf16=bf16, show=show)
     return model
