@@ -247,7 +247,11 @@ def predict(
         module.to(device)
         with suppress(NotImplementedError):
             module.eval()
-    logits = [model(inputs.to(device)).float().cpu() for inputs, _ in batches(split, batch_size)]
+    logits = []
+    for inputs, labels in batches(split, batch_size):
+        # A short last batch is filled up: a compiled model would be compiled again for its size.
+        filled = F.pad(inputs, (0, 0) * 3 + (0, min(batch_size, len(split)) - len(inputs)))
+        logits.append(model(filled.to(device))[: len(labels)].float().cpu())
     if was_training:
         with suppress(NotImplementedError):
             module.train()
