@@ -96,3 +96,12 @@ def test_nothing_is_written_when_no_file_is_named(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     claim("it is so", True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_with_other_parameters_a_false_claim_is_reported_and_the_run_goes_on(
+    record, monkeypatch, capsys
+):
+    monkeypatch.setenv("TUTORIAL_UTILS_CLAIMS_REPORT", "1")
+    claim("small", 2.0, at_most=1)
+    assert capsys.readouterr().out.startswith("does not hold: small (value 2.0")
+    assert [entry["holds"] for entry in record()] == [False]

@@ -203,7 +203,7 @@ def test_a_run_writes_whole_notebooks_with_parameters_and_claims(clone):
     )
     result = invoke("run", "1", "-p", "n_bits", "4")
     assert result.exit_code == 0, result.output
-    assert "01_bits  6/6 cells" in result.stdout and "1 claims hold" in result.stdout
+    assert "01_bits  6/6 cells" in result.stdout and "claims: 1 hold" in result.stdout
     notebook = nbformat.read(clone / "_build" / "notebooks" / "01_bits.ipynb", as_version=4)
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3, 4, 5, 6]
     assert notebook.cells[2].outputs[0].text == "4\n"  # and no progress bar

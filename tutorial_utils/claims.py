@@ -3,6 +3,9 @@
 A claim prints its sentence but never its figure, so that the stored output of a notebook is the
 same on every machine. The figure goes into the file named by ``$TUTORIAL_UTILS_CLAIMS``, one JSON
 object a line, when that variable is set (``python -m tutorial_utils run`` sets it).
+
+The claims are about the default parameters. A run with others, tiny ones or a reader's own images,
+sets ``$TUTORIAL_UTILS_CLAIMS_REPORT``: then a claim that does not hold says so and goes on.
 """
 
 import json
@@ -54,9 +57,13 @@ def claim(
     value = _plain(sentence, value)
     holds, expected = _judge(sentence, value, at_most, at_least)
     _record(claim=sentence, holds=holds, value=value, at_most=at_most, at_least=at_least)
-    if not holds:
-        raise AssertionError(f"does not hold: {sentence} (value {value!r}, expected {expected})")
-    print(f"holds: {sentence}")
+    if holds:
+        print(f"holds: {sentence}")
+        return
+    failure = f"does not hold: {sentence} (value {value!r}, expected {expected})"
+    if not os.environ.get("TUTORIAL_UTILS_CLAIMS_REPORT"):
+        raise AssertionError(failure)
+    print(failure)
 
 
 def _plain(sentence: str, value: object) -> bool | float:

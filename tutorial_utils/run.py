@@ -144,7 +144,12 @@ def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, 
         elif live and sys.stdout.isatty():
             print(line, end="\r", flush=True)
 
-    number, error = _execute(notebook, path.parent, claims, progress)
+    environment = {
+        "TQDM_DISABLE": "1",  # progress bars would end in the stored outputs
+        "TUTORIAL_UTILS_CLAIMS": str(claims.resolve()),
+        "TUTORIAL_UTILS_CLAIMS_REPORT": "1" * bool(values),  # the claims are about the defaults
+    }
+    number, error = _execute(notebook, path.parent, environment, progress)
     if error:
         write_notebook(tidy_(notebook), failed)
         progress(number - 1, f"FAILED, see {failed}")
@@ -157,7 +162,10 @@ def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, 
 
 
 def _execute(
-    notebook: NotebookNode, folder: Path, claims: Path, progress: Callable[[int], None]
+    notebook: NotebookNode,
+    folder: Path,
+    environment: dict[str, str],
+    progress: Callable[[int], None],
 ) -> tuple[int, list[str]]:
     """Execute a notebook. Returns the cell [number] that went wrong and the lines of its error."""
     n_done = 0
@@ -175,8 +183,7 @@ def _execute(
             progress_bar=False,
             on_cell=on_cell,
             cwd=str(folder),
-            # Progress bars would end in the stored outputs.
-            env=os.environ | {"TQDM_DISABLE": "1", "TUTORIAL_UTILS_CLAIMS": str(claims.resolve())},
+            env=os.environ | environment,
         )
     except (RuntimeError, OSError, TimeoutError) as error:  # the kernel did not start, or died
         return n_done + 1, f"{type(error).__name__}: {error}".splitlines()
@@ -186,5 +193,7 @@ def _execute(
 def _count_claims(path: Path) -> str:
     """How many claims a notebook made, for its line of progress."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    n_skipped = sum(json.loads(line)["holds"] is None for line in lines)
-    return f"{len(lines) - n_skipped} claims hold" + f", {n_skipped} skipped" * bool(n_skipped)
+    results = [json.loads(line)["holds"] for line in lines]
+    counts = {"hold": True, "do not hold with these parameters": False, "skipped": None}
+    found = [f"{results.count(r)} {text}" for text, r in counts.items() if r in results]
+    return f"claims: {', '.join(found)}" if found else "no claims"
