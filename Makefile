@@ -23,8 +23,7 @@ results: .venv/installed
 	$(RUN) tutorial_utils results
 
 baselines: .venv/installed
-	$(RUN) tutorial_utils train resnet8
-	$(RUN) tutorial_utils train resnet20
+	$(RUN) tutorial_utils.baselines
 
 clean:
 	rm -rf _build
