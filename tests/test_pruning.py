@@ -257,9 +257,10 @@ def test_gradual_pruning_follows_the_schedule_and_zeros_never_return(model):
         assert all((new[name] | ~old[name]).all() for name in old)
 
 
+@pytest.mark.parametrize("end", [0.3, 0.75, 1.0])
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 7])
-def test_gradual_pruning_arrives_however_short_the_training(model, n_steps):
-    on_step = prune_gradually(0.5, every=100)
+def test_gradual_pruning_arrives_however_short_the_training(model, n_steps, end):
+    on_step = prune_gradually(0.5, end=end, every=100)
     for step in range(1, n_steps + 1):
         on_step(step, n_steps, model)
     assert sparsity_of(model) == pytest.approx(0.5, abs=1e-3)

@@ -92,6 +92,8 @@ def test_taylor_scores_of_a_model_are_means_over_batches_and_leave_it_alone():
     assert set(scores) == {"0", "3", "8", "10"}
     for name, values in scores.items():
         torch.testing.assert_close(values, (parts[0][name] + parts[1][name]) / 2)
+    in_eval_mode = taylor_scores(copy.deepcopy(model).eval(), batches)
+    assert all(torch.equal(scores[name], in_eval_mode[name]) for name in scores)
     assert_same(model, before)
     assert model.training and model[0].weight.grad is None
 
@@ -309,6 +311,12 @@ def test_outputs_and_skipped_layers_keep_their_channels():
     assert pruned.conv.out_channels == pruned.stage1[0].conv2.out_channels == 16  # coupled
     assert pruned.stage2[0].conv1.out_channels == 32
     assert pruned.stage3[0].conv1.out_channels == 32
+
+
+def test_the_number_kept_is_not_off_by_one_through_rounding_errors():
+    model = nn.Sequential(nn.Conv2d(3, 10, 1), nn.Conv2d(10, 5, 1))
+    assert 10 * (1 - 0.8) < 2  # 1.9999999999999996
+    assert prune_channels(model, EXAMPLE, 0.8)[0].out_channels == 2
 
 
 def test_an_output_that_is_a_convolution_is_kept():

@@ -104,7 +104,7 @@ def prune_channels(
             )
     else:
         mask = mask_from_scores(torch.cat(scores), ratio)
-        n_kept = [max(1, int(part.sum())) for part in mask.split([len(s) for s in scores])]
+        n_kept = [int(part.sum()) for part in mask.split([len(s) for s in scores])]
     for group, s, n in zip(groups, scores, n_kept, strict=True):
         n = min(len(s), max(1, round(n / round_to)) * round_to)
         lowest = s.sort(stable=True).indices[: len(s) - n]
