@@ -1,0 +1,94 @@
+"""Compiling a model for inference: TorchInductor with the weights frozen in."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch._dynamo.config
+import torch._inductor.config
+from torch import Tensor, nn
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.logs import errors_only
+
+
+class CompilerMissing(RuntimeError):
+    """TorchInductor needs a C++ compiler and found none."""
+
+
+def has_compiler() -> bool:
+    """Whether TorchInductor finds a C++ compiler: g++, clang++, cl, or what $CXX names."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except (InvalidCxxCompiler, RuntimeError):
+        return False
+    return True
+
+
+def compile_for_inference(
+    model: nn.Module, example: Tensor
+) -> tuple[Callable[[Tensor], Tensor], float]:
+    """Compile a float or quantized model; its weights become constants of the code.
+
+    Each shape of input is compiled by itself, on its first use: kernels for a known batch size
+    are faster than those for any. So call the result once with each batch size before timing it;
+    past 64 shapes it raises. Later changes to the weights of `model` are not seen.
+
+    Args:
+        model: in eval mode, `nn.Module` or graph of `quantization.quantize_ptq`.
+        example: inputs (N, C, H, W) of the first shape to compile.
+
+    Returns:
+        run: computes the outputs (N, n_classes) without gradients.
+        compile_s: seconds that the first shape took.
+
+    Raises:
+        InputError: a model in training mode.
+        CompilerMissing: no C++ compiler.
+    """
+    if model.training:
+        raise InputError("the model is in training mode: call model.eval() first")
+    if not has_compiler():
+        raise CompilerMissing(
+            "no C++ compiler found: install g++ or clang (Ubuntu: apt install g++; "
+            "macOS: xcode-select --install; Windows: Visual Studio Build Tools)"
+        )
+    compiled = torch.compile(model, dynamic=False, fullgraph=True)
+    seen = set()
+
+    @torch.no_grad()
+    def run(inputs: Tensor) -> Tensor:
+        layout = inputs.shape, inputs.stride(), inputs.dtype
+        if layout in seen:
+            return compiled(inputs)
+        with _freezing():
+            outputs = compiled(inputs)
+        seen.add(layout)
+        return outputs
+
+    start = time.perf_counter()
+    run(example)
+    return run, time.perf_counter() - start
+
+
+@contextmanager
+def _freezing() -> Iterator[None]:
+    """Settings while something is compiled; all are put back afterwards.
+
+    All models of one class share one count of recompilations, 8 by default, which a notebook that
+    compares a few models uses up.
+    """
+    with (
+        errors_only("torch.utils.cpp_extension"),  # "No CUDA runtime": we compile for the CPU
+        torch._inductor.config.patch(freezing=True),
+        torch._dynamo.config.patch(recompile_limit=64, accumulated_recompile_limit=1024),
+        warnings.catch_warnings(),
+    ):
+        # Inductor copies zero points with torch.tensor(tensor), against torch's own advice.
+        warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
+        yield

@@ -1,0 +1,190 @@
+"""The older, eager quantization of `torch.ao.quantization`, kept apart until torch removes it.
+
+Eager quantization swaps modules, so it sees only what is a module: tensors must enter and leave
+the integers through stubs, an addition must be a `FloatFunctional`, and convolution, batch norm
+and ReLU must be fused by name. `make_quantizable` does all three to a plain model. torch warns
+with every call that this flow is deprecated; nothing else in this package uses it. Its successor
+is in `quantization.py`.
+"""
+
+import copy
+import operator
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.ao import quantization as tq
+from torch.ao.nn.quantized import FloatFunctional
+from torch.fx import GraphModule, symbolic_trace
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.quantization import default_backend
+
+ENGINES = {"x86": "x86", "arm": "qnnpack"}
+ADDITIONS = (operator.add, operator.iadd, torch.add)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Silence torch's notes that this flow is going away, and nothing else.
+
+    The reader is told by the text around it, once, instead of with every layer.
+    """
+    with warnings.catch_warnings():
+        for message in (
+            r"torch\.ao\.quantization is deprecated",
+            r"(?s).*pytorch/issues/184982",  # quantized dtypes
+            r"Please use quant_min and quant_max",  # reduce_range, inside torch's own qconfigs
+        ):
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+def make_quantizable(model: nn.Module, *, for_training: bool = False) -> nn.Module:
+    """Copy of a float model with stubs, `FloatFunctional` additions and fused layers.
+
+    A model with stubs of its own, as in `torchvision.models.quantization`, is only fused.
+
+    Args:
+        model: anything that `torch.fx.symbolic_trace` can trace.
+        for_training: keep the batch norms, for `prepare_qat_eager`; else fold them.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    >>> [type(m).__name__ for m in make_quantizable(net).children()]
+    ['QuantStub', 'DeQuantStub', 'GraphModule']
+    """
+    model = copy.deepcopy(model).train(for_training)  # torch fuses by mode
+    if any(isinstance(module, tq.QuantStub) for module in model.modules()):
+        model.fuse_model(is_qat=for_training)
+        return model
+    traced = symbolic_trace(model)
+    _separate_relus_(traced)
+    _replace_additions_(traced)
+    fuse = tq.fuse_modules_qat if for_training else tq.fuse_modules
+    return tq.QuantWrapper(fuse(traced.train(for_training), _fusable(traced)))
+
+
+def quantize_eager(model: nn.Module, calibration: Tensor, backend: str | None = None) -> nn.Module:
+    """Post-training quantization to 8 bits: the eager counterpart of `quantize_ptq`.
+
+    Args:
+        model: float model; it is copied and stays as it is.
+        calibration: inputs (N, 3, H, W), normalised as for the model.
+        backend: "x86" or "arm"; None for the one of this processor.
+    """
+    with silenced():
+        model = make_quantizable(model)
+        # Torch's default of 7 bits is for processors without VNNI.
+        model.qconfig = tq.QConfig(
+            activation=tq.HistogramObserver.with_args(quant_min=0, quant_max=_activation_max()),
+            weight=tq.default_per_channel_weight_observer,
+        )
+        tq.prepare(model, inplace=True)
+        with torch.no_grad():
+            for batch in calibration.split(100):
+                model(batch)
+    return convert_eager(model, backend)
+
+
+def prepare_qat_eager(model: nn.Module) -> nn.Module:
+    """Put fake quantizers into a copy of `model`, in training mode, for 8-bit training."""
+    with silenced():
+        model = make_quantizable(model, for_training=True)
+        model.qconfig = tq.QConfig(
+            activation=tq.FusedMovingAvgObsFakeQuantize.with_args(
+                quant_min=0, quant_max=_activation_max()
+            ),
+            weight=tq.default_fused_per_channel_wt_fake_quant,
+        )
+        return tq.prepare_qat(model, inplace=True)
+
+
+def convert_eager(model: nn.Module, backend: str | None = None) -> nn.Module:
+    """Copy of a calibrated or trained model with integer layers, in eval mode.
+
+    Raises:
+        InputError: this build of torch has no eager integer kernels for the backend.
+    """
+    engine = ENGINES.get(backend or default_backend())
+    if engine not in torch.backends.quantized.supported_engines:
+        raise InputError(
+            f"backend={backend!r}: expected one of {sorted(ENGINES)} with an engine among "
+            f"{torch.backends.quantized.supported_engines}"
+        )
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = engine  # conversion packs the weights for one engine
+    try:
+        with silenced():
+            return tq.convert(model.eval())
+    finally:
+        torch.backends.quantized.engine = before
+
+
+class Add(nn.Module):
+    """An addition, and a ReLU after it if there is one, that can be observed and converted."""
+
+    def __init__(self, relu: bool):
+        super().__init__()
+        self.op, self.relu = FloatFunctional(), relu
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Sum of two tensors."""
+        return self.op.add_relu(a, b) if self.relu else self.op.add(a, b)
+
+
+def _separate_relus_(traced: GraphModule) -> None:
+    """Give each call of a ReLU its own module: fusing one call must not remove the others."""
+    for index, node in enumerate(_calls(traced, nn.ReLU)):
+        node.target = f"relu_{index}"
+        traced.add_submodule(node.target, nn.ReLU())
+    traced.recompile()
+
+
+def _replace_additions_(traced: GraphModule) -> None:
+    relus = set(_calls(traced, nn.ReLU))
+    for index, node in enumerate(list(traced.graph.nodes)):
+        tensors = [arg for arg in node.args if isinstance(arg, torch.fx.Node)]
+        if node.target not in ADDITIONS or len(tensors) != 2:
+            continue
+        last = next(iter(node.users))
+        has_relu = len(node.users) == 1 and last in relus
+        traced.add_submodule(f"add_{index}", Add(has_relu))
+        with traced.graph.inserting_before(node):
+            new = traced.graph.call_module(f"add_{index}", tuple(tensors))
+        (last if has_relu else node).replace_all_uses_with(new)
+        for old in (last, node) if has_relu else (node,):
+            traced.graph.erase_node(old)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+
+
+def _fusable(traced: GraphModule) -> list[list[str]]:
+    """Names of the convolutions with the batch norm and ReLU that follow each."""
+    groups = []
+    for node in _calls(traced, nn.Conv2d):
+        names = [node.target]
+        for kind in (nn.BatchNorm2d, nn.ReLU):
+            following = next(iter(node.users))
+            if len(node.users) == 1 and following in _calls(traced, kind):
+                names.append(following.target)
+                node = following
+        if len(names) > 1:
+            groups.append(names)
+    return groups
+
+
+def _calls(traced, kind):
+    """Nodes that call a module of this very type, in order."""
+    modules = dict(traced.named_modules())
+    return [
+        node
+        for node in traced.graph.nodes
+        if node.op == "call_module" and type(modules[node.target]) is kind
+    ]
+
+
+def _activation_max():
+    has_short_sums = default_backend() == "x86" and not torch.cpu._is_vnni_supported()
+    return 127 if has_short_sums else 255

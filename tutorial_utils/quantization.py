@@ -1,0 +1,274 @@
+"""Integer convolutional networks with PT2E: export, observe or train, convert.
+
+PT2E ("PyTorch 2 export") works on an exported graph: a quantizer, one for each kind of processor,
+marks which values become integers; observers or fake quantizers are put there, fed or trained,
+and replaced by quantize and dequantize nodes. `inference.compile_for_inference` then turns those
+patterns into integer kernels; uncompiled, the graph computes in float and is slow.
+
+Weights: `n_bits` bits in int8 tensors, symmetric, min-max range, as in
+`affine.affine_params(..., symmetric=True, signed=True)`. Activations: 8 bits, asymmetric.
+
+Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference"; torchao's guides to PT2E quantization.
+"""
+
+import copy
+import dataclasses
+import logging
+import platform
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from tutorial_utils.affine import int_range
+from tutorial_utils.conv_bn import (
+    ConvBN,
+    find_conv_bn,
+    fold_conv_bn,
+    layer_name,
+    rebuild,
+    unfold_conv_bn,
+)
+from tutorial_utils.errors import InputError
+
+# Importing torchao logs a note of torch to torchao ("... is an Enum subclass"), of no use to us.
+_pytree_log = logging.getLogger("torch.utils._pytree")
+_level, _ = _pytree_log.level, _pytree_log.setLevel(logging.ERROR)
+from torchao.quantization.pt2e import (  # noqa: E402
+    FakeQuantize,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+    MovingAveragePerChannelMinMaxObserver,
+    PerChannelMinMaxObserver,
+)
+from torchao.quantization.pt2e.quantize_pt2e import (  # noqa: E402
+    convert_pt2e,
+    prepare_pt2e,
+)
+from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer  # noqa: E402
+from torchao.quantization.pt2e.quantizer.arm_inductor_quantizer import (  # noqa: E402
+    ArmInductorQuantizer,
+    get_default_arm_inductor_quantization_config,
+)
+from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (  # noqa: E402
+    X86InductorQuantizer,
+    get_default_x86_inductor_quantization_config,
+)
+
+_pytree_log.setLevel(_level)
+
+ops = torch.ops.aten
+WEIGHTED = (ops.conv2d.default, ops.linear.default)
+
+
+def default_backend() -> str:
+    """The backend for this processor: "x86" or "arm"."""
+    return "arm" if platform.machine().lower() in ("arm64", "aarch64") else "x86"
+
+
+def quantize_ptq(
+    model: nn.Module,
+    calibration: Tensor,
+    *,
+    n_bits: int = 8,
+    per_channel: bool = True,
+    skip: Collection[str] = (),
+    backend: str | None = None,
+) -> GraphModule:
+    """Post-training quantization: fold batch norms, observe activations, convert.
+
+    Args:
+        model: float model; it is copied and stays as it is.
+        calibration: inputs (N, 3, H, W), normalised as for the model, for the activation ranges.
+        n_bits: bits of the weights, 2 to 8. Activations have 8.
+        per_channel: one weight scale for each output channel, else one for each layer.
+        skip: names of modules that stay in float, as in `model.named_modules()`.
+        backend: "x86" or "arm"; None for the one of this processor.
+
+    Returns:
+        Quantized graph for any batch size. Its `eval()` and `train()` change nothing.
+
+    Raises:
+        InputError: bad n_bits, backend or calibration tensor, an unknown name in `skip`, or
+            nothing in the model could be quantized.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    >>> quantized = quantize_ptq(model, torch.rand(8, 3, 8, 8))
+    >>> quantized_layers(quantized), quantized(torch.rand(1, 3, 8, 8)).shape
+    (['0'], torch.Size([1, 4, 6, 6]))
+    """
+    quantizer = _make_quantizer(model, n_bits, per_channel, skip, backend)
+    prepared = prepare_pt2e(_export(model, calibration), quantizer)
+    with torch.no_grad():
+        for batch in calibration.split(100):
+            prepared(batch)
+    return _convert(prepared)
+
+
+def prepare_qat(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    n_bits: int = 8,
+    per_channel: bool = True,
+    skip: Collection[str] = (),
+    backend: str | None = None,
+) -> GraphModule:
+    """Put fake quantizers into a copy of `model`, for quantization-aware training.
+
+    The fake quantizers of the default configuration compute another scale during training than
+    conversion does, so below 8 bits the converted model is not the one that was trained. Here
+    both use the same observer, and the two models agree.
+
+    Arguments are those of `quantize_ptq`; `example` is a batch of inputs (N, 3, H, W), from which
+    the first ranges are estimated, so that training starts where post-training quantization ends.
+
+    Returns:
+        Trainable graph in eval mode, with `train`, `eval` and `copy.deepcopy` as for any module.
+        Ranges move in training mode only, so evaluating changes nothing. Batch norms that follow
+        no convolution stay in eval mode.
+    """
+    quantizer = _make_quantizer(model, n_bits, per_channel, skip, backend, TrainedFakeQuantize)
+    exported = _export(model, example)
+    pairs = find_conv_bn(exported, model)
+    prepared = unfold_conv_bn(prepare_pt2e(exported, quantizer), model, pairs).eval()
+    for module in _fake_quantizers(prepared):
+        module.enable_observer()
+    with torch.no_grad():
+        prepared(example)
+    return prepared.eval()
+
+
+class TrainedFakeQuantize(FakeQuantize):
+    """Fake quantizer that moves its range in training mode only, and never once `frozen`."""
+
+    frozen = False
+
+    def train(self, mode: bool = True) -> "TrainedFakeQuantize":
+        """Switch to training or evaluation."""
+        self.enable_observer(mode and not self.frozen)
+        return super().train(mode)
+
+
+def freeze_observers_(prepared: GraphModule) -> None:
+    """Fix all ranges from now on, also after the next `train()`."""
+    for module in _fake_quantizers(prepared):
+        module.frozen = True
+        module.disable_observer()
+
+
+def freeze_batch_norm_(prepared: GraphModule) -> None:
+    """Use and keep the running statistics of batch norm, also after the next `train()`.
+
+    The converted model has them folded into its weights, so the last epochs should see the same.
+    """
+    for module in prepared.modules():
+        if isinstance(module, ConvBN):
+            module.frozen = True
+
+
+def finish_qat(prepared: GraphModule) -> GraphModule:
+    """Convert a copy of a model that `prepare_qat` made and training changed.
+
+    Returns:
+        Quantized graph as from `quantize_ptq`, which computes what `prepared.eval()` computes.
+
+    Raises:
+        InputError: a model without fake quantizers.
+    """
+    if not _fake_quantizers(prepared):
+        raise InputError(
+            f"no fake quantizer in this {type(prepared).__name__}: expected the model that "
+            "prepare_qat returned"
+        )
+    return _convert(fold_conv_bn(copy.deepcopy(prepared).eval()))
+
+
+def count_quantized(model: GraphModule) -> int:
+    """Number of quantize nodes: places where a float tensor becomes integers at run time."""
+    return sum(".quantize_per_" in str(node.target) for node in model.graph.nodes)
+
+
+def quantized_layers(model: GraphModule) -> list[str]:
+    """Names of the convolution and linear layers with integer weights, in the order of use."""
+    return [
+        layer_name(node)
+        for node in model.graph.nodes
+        if node.target in WEIGHTED and ".dequantize_per_" in str(node.args[1].target)
+    ]
+
+
+def _make_quantizer(model, n_bits, per_channel, skip, backend, fake_quantize=None) -> Quantizer:
+    qmin, qmax = int_range(n_bits, signed=True)
+    names = {name for name, _ in model.named_modules() if name}
+    unknown = sorted(set([skip] if isinstance(skip, str) else skip) - names)
+    if unknown:
+        raise InputError(f"skip={unknown}: no module of that name; known: {sorted(names)}")
+    if backend not in (None, "x86", "arm"):
+        raise InputError(f'backend={backend!r}: expected "x86", "arm" or None for this machine')
+    if (backend or default_backend()) == "arm":
+        quantizer, config = ArmInductorQuantizer(), get_default_arm_inductor_quantization_config()
+    else:
+        # Without VNNI, a sum of two products can overflow its 16 bits: 7-bit activations then.
+        short = default_backend() == "x86" and not torch.cpu._is_vnni_supported()
+        quantizer = X86InductorQuantizer()
+        config = get_default_x86_inductor_quantization_config(reduce_range=short)
+    activation = config.input_activation
+    observer = PerChannelMinMaxObserver if per_channel else MinMaxObserver
+    if fake_quantize:
+        moving = (
+            MovingAveragePerChannelMinMaxObserver if per_channel else MovingAverageMinMaxObserver
+        )
+        observer = fake_quantize.with_args(observer=moving)
+        activation = dataclasses.replace(
+            activation,
+            observer_or_fake_quant_ctr=fake_quantize.with_args(
+                observer=MovingAverageMinMaxObserver, eps=2**-12
+            ),
+        )
+    weight = QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=qmin,
+        quant_max=qmax,
+        qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
+        ch_axis=0 if per_channel else None,
+        observer_or_fake_quant_ctr=observer,
+    )
+    config = dataclasses.replace(
+        config, input_activation=activation, output_activation=activation, weight=weight
+    )
+    quantizer.set_global(config)
+    for name in skip:
+        quantizer.set_module_name_qconfig(name, None)
+    return quantizer
+
+
+def _export(model: nn.Module, inputs: Tensor) -> GraphModule:
+    """Graph of a copy of the model in eval mode, for any batch size."""
+    if inputs.dim() != 4 or len(inputs) == 0 or not torch.isfinite(inputs).all():
+        raise InputError(
+            f"inputs of shape {tuple(inputs.shape)}: expected finite values (N, C, H, W), N >= 1"
+        )
+    two = torch.zeros(2, *inputs.shape[1:])  # a batch of one would be taken for a fixed size
+    # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
+    # all, is quantized (pytorch/pytorch#160095).
+    program = torch.export.export(
+        copy.deepcopy(model).eval(),
+        (two,),
+        strict=True,
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+    )
+    return program.module()
+
+
+def _convert(prepared: GraphModule) -> GraphModule:
+    converted = rebuild(convert_pt2e(prepared)).eval()  # without the float weights
+    if count_quantized(converted) == 0:
+        raise InputError("nothing was quantized: the model has no layer that the backend supports")
+    return converted
+
+
+def _fake_quantizers(model: nn.Module) -> list[TrainedFakeQuantize]:
+    return [module for module in model.modules() if isinstance(module, TrainedFakeQuantize)]
