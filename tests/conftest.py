@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # run, never those of whoever runs the tests, and no progress bars in outputs.
 os.environ.setdefault("TUTORIAL_UTILS_CACHE", str(ROOT / "_build" / "cache"))
 os.environ["TQDM_DISABLE"] = "1"
+for name in ("TUTORIAL_UTILS_CLAIMS", "TUTORIAL_UTILS_CLAIMS_REPORT"):
+    os.environ.pop(name, None)
 
 PROFILES = """
 parameters:

@@ -70,8 +70,11 @@ def run(
 def train(model: str, dataset: str, data_dir: str | None, epochs: float, seed: int) -> None:
     """Train MODEL on a data set and store it as the baseline that the chapters load."""
     from .data import load
-    from .training import train_baseline
+    from .models import make_model
+    from .training import check_positive, train_baseline
 
+    make_model(model)  # refuses an unknown name before the data is read
+    check_positive(epochs=epochs)
     click.echo(train_baseline(model, load(dataset, data_dir), epochs=epochs, seed=seed))
 
 
