@@ -1,5 +1,7 @@
 """Files that outlive a run: where they go, and how none of them is ever half there."""
 
+import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +46,7 @@ def new_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+    except OSError as error:
         raise InputError(
             f"cannot write {path} ({error}): make room or choose another folder with "
             "the environment variable TUTORIAL_UTILS_CACHE"
@@ -61,13 +63,23 @@ def read_cached(path: Path, fingerprint: str) -> dict[str, Any] | None:
     fingerprint all count as nothing: whoever asks makes the content afresh and overwrites it.
     """
     try:
-        content = torch.load(path, weights_only=True)
-        return content if content["fingerprint"] == fingerprint else None
+        with path.open("rb") as file:
+            digest, content = file.read(32), file.read()
+        if hashlib.sha256(content).digest() != digest:  # torch.load does not see a flipped bit
+            return None
+        stored = torch.load(io.BytesIO(content), weights_only=True)
+        return stored if stored["fingerprint"] == fingerprint else None
     except Exception:  # whatever is wrong with the file, the answer is the same
         return None
 
 
 def write_cached(path: Path, fingerprint: str, **content: Any) -> None:
-    """Store tensors and plain values under a fingerprint of what they were made from."""
-    with new_file(path) as temporary:
-        torch.save({"fingerprint": fingerprint, **content}, temporary)
+    """Store tensors and plain values under a fingerprint of what they were made from.
+
+    The file is 32 bytes of SHA-256 and then what `torch.save` writes.
+    """
+    buffer = io.BytesIO()
+    torch.save({"fingerprint": fingerprint, **content}, buffer)
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        file.write(hashlib.sha256(buffer.getbuffer()).digest())
+        file.write(buffer.getbuffer())

@@ -38,13 +38,16 @@ def load_scenes() -> Scenes:
     file, is made anew.
     """
     path = cache_dir() / "digits.pt"
-    fingerprint = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    cached = read_cached(path, fingerprint)
-    if cached is None:
-        scenes = make_scenes()
-        write_cached(path, fingerprint, scenes=scenes)
-        return scenes
-    return cached["scenes"]
+    if cached := read_cached(path, fingerprint()):
+        return cached["scenes"]
+    scenes = make_scenes()
+    write_cached(path, fingerprint(), scenes=scenes)
+    return scenes
+
+
+def fingerprint() -> str:
+    """Return a hash of this module, which changes when the scenes may change."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:
@@ -65,7 +68,7 @@ def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:
         # Each split has a generator of its own, so the size of one does not change another.
         generator = torch.Generator().manual_seed(list(SIZES).index(part))
         labels = torch.arange(n_scenes) % 10  # in turn, so that every prefix is balanced
-        images = [compose(strokes, by_class[part], batch, generator) for batch in labels.split(500)]
+        images = [compose(strokes, by_class[part], batch, generator) for batch in labels.split(100)]
         scenes[part] = torch.cat(images), labels
     return scenes
 
@@ -175,8 +178,8 @@ def compose(
         others = torch.randint(10, (n,), generator=generator)
         drawn = place_strokes(strokes[pick(by_class, others, generator)], generator, spread=2)
         fragment = cut_fragment(drawn, generator)
-        scene = scene + fragment * (uniform(generator, n, 3, 1, 1) - scene)
+        scene.lerp_(uniform(generator, n, 3, 1, 1), fragment)
     digit = place_strokes(strokes[pick(by_class, labels, generator)], generator, spread=1)
-    scene = scene + digit * (ink - scene)
+    scene.lerp_(ink, digit)
     noise = torch.randn(scene.shape, generator=generator, dtype=torch.float64)
-    return ((scene + NOISE * noise).clamp(0, 1) * 255).round().to(torch.uint8)
+    return scene.add_(noise, alpha=NOISE).clamp_(0, 1).mul_(255).round_().to(torch.uint8)

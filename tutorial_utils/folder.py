@@ -88,7 +88,7 @@ def list_files(folder: Path, classes: tuple[str, ...], part: str) -> list[Path]:
         found = sorted(
             path
             for path in (folder / name).iterdir()
-            if path.suffix.lower() in SUFFIXES and path.name[0] != "."
+            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and not path.is_dir()
         )
         if len(found) < least:
             why = " (one of them goes to validation)" if least == 2 else ""
@@ -104,7 +104,10 @@ def fingerprint_files(root: Path, paths: list[Path]) -> str:
     """Return a hash that changes with a file's name, size or time, and with this module."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for path in paths:
-        about = path.stat()
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}): remove it") from error
         name = os.fsencode(path.relative_to(root).as_posix())
         digest.update(b"%s\0%d %d\n" % (name, about.st_size, about.st_mtime_ns))
     return digest.hexdigest()
@@ -125,8 +128,8 @@ def decode_all(root: Path, paths: list[Path]) -> tuple[Tensor, str]:
 
 def decode(path: Path) -> tuple[np.ndarray, bytes]:
     """Return the pixels of one image file, uint8 (3, 32, 32), and the SHA-256 of the file."""
-    content = path.read_bytes()
     try:
+        content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             pixels = to_pixels(image)
     except Exception as error:  # decoders raise nearly anything on damaged bytes
