@@ -2,7 +2,7 @@
 
 The handwriting is the 1,797 digits of 8x8 pixels that scikit-learn carries (UCI, Optical
 Recognition of Handwritten Digits). A scene is a digit on a coloured, textured background: turned,
-sheared, scaled and shifted at random, with two stroke fragments of other digits behind it, and
+sheared, scaled and shifted at random, with three stroke fragments of other digits behind it, and
 noise. No source digit occurs in two splits.
 
 All arithmetic is in double precision and ends in 8-bit pixels, so that differences in the last bit
@@ -23,11 +23,12 @@ from tutorial_utils.cache import cache_dir, read_cached, write_cached
 CLASSES = tuple("0123456789")
 SIZES = {"train": 20_000, "val": 2_500, "test": 5_000}
 SIZE = 32  # pixels
-CONTRAST = 0.5  # least distance between the colours of paper and ink, in the RGB cube
-TEXTURE = 0.15  # of the paper, as is NOISE: for colours from 0 to 1
-NOISE = 0.04
-MEAN = (0.5, 0.5, 0.5)  # of the training scenes, see test_digits.py
-STD = (0.25, 0.25, 0.25)
+CONTRAST = 0.4  # least distance between the colours of paper and ink, in the RGB cube
+TEXTURE = 0.2  # of the paper, as is NOISE: for colours from 0 to 1
+NOISE = 0.06
+FRAGMENTS = 3  # of other digits, behind the digit
+MEAN = (0.5036, 0.4996, 0.4999)  # of the training scenes, see test_digits.py
+STD = (0.2904, 0.2905, 0.2905)
 Scenes = dict[str, tuple[Tensor, Tensor]]
 
 
@@ -148,11 +149,11 @@ def cut_fragment(drawn: Tensor, generator: torch.Generator) -> Tensor:
     """Keep what lies in a random disc near the border of each drawing (N, 1, 32, 32)."""
     n = len(drawn)
     direction = uniform(generator, n, high=2 * math.pi)
-    distance = uniform(generator, n, low=0.5, high=0.9)
+    distance = uniform(generator, n, low=0.4, high=0.9)
     centres = (2 * torch.arange(SIZE, dtype=torch.float64) + 1) / SIZE - 1
     x = centres.view(1, 1, 1, -1) - (distance * direction.cos()).view(-1, 1, 1, 1)
     y = centres.view(1, 1, -1, 1) - (distance * direction.sin()).view(-1, 1, 1, 1)
-    edge = (0.4 - (x * x + y * y).sqrt()) / 0.1
+    edge = (0.55 - (x * x + y * y).sqrt()) / 0.1
     return drawn * edge.clamp(0, 1)
 
 
@@ -174,7 +175,7 @@ def compose(
         uniform(generator, n, 3, 5, 5, low=-1), size=(SIZE, SIZE), mode="bicubic"
     )
     scene = paper + TEXTURE * texture
-    for _ in range(2):
+    for _ in range(FRAGMENTS):
         others = torch.randint(10, (n,), generator=generator)
         drawn = place_strokes(strokes[pick(by_class, others, generator)], generator, spread=2)
         fragment = cut_fragment(drawn, generator)
