@@ -59,6 +59,7 @@ from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (  # noqa
 
 _pytree_log.setLevel(_level)
 
+NOTHING = "nothing was quantized: no layer that the backend supports is left to quantize"
 ops = torch.ops.aten
 WEIGHTED = (ops.conv2d.default, ops.linear.default)
 
@@ -134,6 +135,8 @@ def prepare_qat(
     exported = _export(model, example)
     pairs = find_conv_bn(exported, model)
     prepared = unfold_conv_bn(prepare_pt2e(exported, quantizer), model, pairs).eval()
+    if not _fake_quantizers(prepared):
+        raise InputError(NOTHING)
     for module in _fake_quantizers(prepared):
         module.enable_observer()
     with torch.no_grad():
@@ -247,9 +250,11 @@ def _make_quantizer(model, n_bits, per_channel, skip, backend, fake_quantize=Non
 
 def _export(model: nn.Module, inputs: Tensor) -> GraphModule:
     """Graph of a copy of the model in eval mode, for any batch size."""
-    if inputs.dim() != 4 or len(inputs) == 0 or not torch.isfinite(inputs).all():
+    floats = inputs.is_floating_point() and torch.isfinite(inputs).all()
+    if inputs.dim() != 4 or len(inputs) == 0 or not floats:
         raise InputError(
-            f"inputs of shape {tuple(inputs.shape)}: expected finite values (N, C, H, W), N >= 1"
+            f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}: expected finite floats of "
+            "shape (N, C, H, W), N >= 1"
         )
     two = torch.zeros(2, *inputs.shape[1:])  # a batch of one would be taken for a fixed size
     # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
@@ -266,7 +271,7 @@ def _export(model: nn.Module, inputs: Tensor) -> GraphModule:
 def _convert(prepared: GraphModule) -> GraphModule:
     converted = rebuild(convert_pt2e(prepared)).eval()  # without the float weights
     if count_quantized(converted) == 0:
-        raise InputError("nothing was quantized: the model has no layer that the backend supports")
+        raise InputError(NOTHING)
     return converted
 
 
