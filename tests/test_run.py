@@ -139,6 +139,11 @@ def test_a_baseline_that_cannot_be_used_is_refused(clone, images):
     assert path == baseline_path("resnet8", data)
 
 
+def test_a_missing_package_is_named(clone, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tutorial_utils.run", None)
+    assert_refused(clone, "tutorial_utils.run.*pip install -r requirements-book.txt", "run", "1")
+
+
 def test_parameters_reach_only_the_notebooks_that_declare_them(clone):
     declarations = read_declarations(clone / "notebooks")
     bits, data = find_notebooks((), clone / "notebooks")

@@ -14,8 +14,11 @@ class _Refusing(click.Group):
         try:
             return super().invoke(context)
         except InputError as error:
-            click.echo(f"error: {error}", err=True)
-            context.exit(2)
+            reason = str(error)
+        except ModuleNotFoundError as error:  # installed without what runs and renders notebooks
+            reason = f"{error}: python -m pip install -r requirements-book.txt"
+        click.echo(f"error: {reason}", err=True)
+        context.exit(2)
 
 
 # Each command imports what it needs itself, so that a wrong argument is answered at once and
