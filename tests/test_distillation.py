@@ -9,9 +9,14 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 from torch import nn
-from torchvision.models import mobilenet_v2
+from torchvision.models import mobilenet_v2, resnet18
 
-from tutorial_utils.compare import agreement, calibration_error, paired_difference
+from tutorial_utils.compare import (
+    Difference,
+    agreement,
+    calibration_error,
+    paired_difference,
+)
 from tutorial_utils.data import Dataset, Split
 from tutorial_utils.distillation import (
     Hinted,
@@ -233,6 +238,22 @@ def test_torchvision_models_distil_too():
     assert student.conv.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("method", ["kd", "attention", "hint"])
+def test_every_method_distils_torchvision_resnet18_into_itself(method):
+    torch.manual_seed(0)
+    teacher, student = (resnet18(weights=None, num_classes=10) for _ in range(2))
+    model = student
+    if method == "kd":
+        loss = kd_loss(teacher)
+    elif method == "attention":
+        loss = attention_transfer_loss(teacher, ["layer1", "layer4"])
+    else:
+        model, loss = Hinted(student, nn.Conv2d(128, 128, 1)), hint_loss(teacher, "layer2")
+    loss(model, randn(4, 3, 32, 32, dtype=torch.float32), LABELS).backward()
+    assert student.conv1.weight.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in teacher.parameters())
+
+
 # -- comparing -----------------------------------------------------------------------------------
 
 
@@ -276,6 +297,14 @@ def test_paired_difference_equals_the_paired_t_interval_of_scipy():
 
 def test_paired_difference_without_spread_has_an_interval_of_no_width():
     assert paired_difference([2.0, 3.0], [1.0, 2.0]) == (1.0, 1.0, 1.0)
+
+
+def test_the_verdict_is_that_of_the_interval():
+    assert paired_difference([0.5, 0.6, 0.7], [0.4, 0.5, 0.6]).verdict == "better"
+    assert paired_difference([0.4, 0.5, 0.6], [0.5, 0.6, 0.7]).verdict == "worse"
+    assert paired_difference([0.5, 0.6], [0.4, 0.7]).verdict == "inconclusive"
+    assert Difference(0.1, 0.0, 0.2).verdict == "inconclusive"
+    assert Difference(-0.1, -0.2, 0.0).verdict == "inconclusive"
 
 
 # -- refusals ------------------------------------------------------------------------------------

@@ -57,11 +57,22 @@ class Difference(NamedTuple):
     low: float
     high: float
 
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say: "better", "worse", or "inconclusive" if it has a 0.
+
+        >>> Difference(0.02, -0.01, 0.05).verdict
+        'inconclusive'
+        """
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "inconclusive"
+
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
     """Mean of a - b over pairs (the same seed in both) with its 95 % t interval.
 
-    If the interval contains 0, the comparison is inconclusive.
+    If the interval contains 0, the comparison is inconclusive (`Difference.verdict`).
 
     Raises:
         InputError: fewer than two pairs, or different numbers of values.

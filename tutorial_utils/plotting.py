@@ -82,3 +82,42 @@ def plot_bars(ax: Axes, values: Mapping[str, float]) -> Axes:
     ax.set_xticks(range(len(values)), list(values))
     ax.tick_params(axis="x", rotation=90, labelsize=7)
     return ax
+
+
+def show_soft_targets(
+    images: torch.Tensor, targets: Mapping[str, torch.Tensor], classes: Sequence[str]
+) -> None:
+    """A column for each image: the image, and below it a row of bars for each kind of target.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        targets: by title, the probabilities (N, n_classes).
+        classes: name of each class.
+    """
+    size = (2 * len(images), 1.5 * (1 + len(targets)))
+    _, axes = plt.subplots(1 + len(targets), len(images), figsize=size, squeeze=False)
+    for ax, image in zip(axes[0], images, strict=True):
+        ax.imshow(image.permute(1, 2, 0).numpy())
+        ax.axis("off")
+    for row, (title, probabilities) in zip(axes[1:], targets.items(), strict=True):
+        row[0].set_ylabel(title)
+        for ax, bars in zip(row, probabilities, strict=True):
+            ax.bar(range(len(classes)), bars)
+            ax.set(ylim=(0, 1), yticks=[0, 1])
+            ax.set_xticks(range(len(classes)), classes, fontsize=7)
+
+
+def plot_pairs(ax: Axes, series: Mapping[str, Sequence[float]]) -> Axes:
+    """A column of dots for each name; a thin line joins the dots of the same seed.
+
+    Args:
+        series: by name, one value for each seed, in the same order; later seeds may be missing.
+            The longest series come first.
+    """
+    for seed in range(max(map(len, series.values()))):
+        line = [values[seed] for values in series.values() if seed < len(values)]
+        ax.plot(range(len(line)), line, ".-", color="gray", linewidth=0.5)
+    for i, values in enumerate(series.values()):
+        ax.plot([i - 0.2, i + 0.2], [sum(values) / len(values)] * 2, linewidth=3)
+    ax.set_xticks(range(len(series)), list(series))
+    return ax
