@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.ao import quantization as tq
 from torch.ao.nn.quantized import FloatFunctional
-from torch.fx import GraphModule, symbolic_trace
+from torch.fx import GraphModule, Node, symbolic_trace
 
 from tutorial_utils.errors import InputError
 from tutorial_utils.quantization import default_backend
@@ -42,8 +42,60 @@ def silenced() -> Iterator[None]:
         yield
 
 
+def add_stubs(model: nn.Module) -> nn.Module:
+    """First mending: a stub before the model makes integers, one after it makes floats again."""
+    return tq.QuantWrapper(model)
+
+
+def replace_additions(model: nn.Module) -> GraphModule:
+    """Second mending: a traced copy whose additions of two tensors are modules.
+
+    A ReLU that follows one is taken into it, and each call of a shared ReLU gets its own module.
+    """
+    traced = symbolic_trace(copy.deepcopy(model))
+    relus = _calls(traced, nn.ReLU)
+    for index, node in enumerate(relus):
+        node.target = f"relu_{index}"
+        traced.add_submodule(node.target, nn.ReLU())
+    for index, node in enumerate(list(traced.graph.nodes)):
+        tensors = tuple(arg for arg in node.args if isinstance(arg, Node))
+        if node.target not in ADDITIONS or len(tensors) != 2:
+            continue
+        following = next(iter(node.users))
+        with_relu = len(node.users) == 1 and following in relus
+        traced.add_submodule(f"add_{index}", Add(with_relu))
+        with traced.graph.inserting_before(node):
+            new = traced.graph.call_module(f"add_{index}", tensors)
+        (following if with_relu else node).replace_all_uses_with(new)
+    traced.graph.eliminate_dead_code()
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced.train(model.training)
+
+
+def fuse_layers(traced: GraphModule, *, for_training: bool = False) -> GraphModule:
+    """Third mending: a copy with convolution, batch norm and ReLU made one where they follow.
+
+    Args:
+        traced: from `replace_additions`.
+        for_training: keep the batch norms, for `prepare_qat_eager`; else fold them.
+    """
+    groups = []
+    for node in _calls(traced, nn.Conv2d):
+        names = [node.target]
+        for kind in (nn.BatchNorm2d, nn.ReLU):
+            following = next(iter(node.users))
+            if len(node.users) == 1 and following in _calls(traced, kind):
+                names.append(following.target)
+                node = following
+        if len(names) > 1:
+            groups.append(names)
+    fuse = tq.fuse_modules_qat if for_training else tq.fuse_modules
+    return fuse(copy.deepcopy(traced).train(for_training), groups)
+
+
 def make_quantizable(model: nn.Module, *, for_training: bool = False) -> nn.Module:
-    """Copy of a float model with stubs, `FloatFunctional` additions and fused layers.
+    """Copy of a float model with all three mendings.
 
     A model with stubs of its own, as in `torchvision.models.quantization`, is only fused.
 
@@ -55,19 +107,18 @@ def make_quantizable(model: nn.Module, *, for_training: bool = False) -> nn.Modu
     >>> [type(m).__name__ for m in make_quantizable(net).children()]
     ['QuantStub', 'DeQuantStub', 'GraphModule']
     """
-    model = copy.deepcopy(model).train(for_training)  # torch fuses by mode
     if any(isinstance(module, tq.QuantStub) for module in model.modules()):
+        model = copy.deepcopy(model).train(for_training)
         model.fuse_model(is_qat=for_training)
         return model
-    traced = symbolic_trace(model)
-    _separate_relus_(traced)
-    _replace_additions_(traced)
-    fuse = tq.fuse_modules_qat if for_training else tq.fuse_modules
-    return tq.QuantWrapper(fuse(traced.train(for_training), _fusable(traced)))
+    return add_stubs(fuse_layers(replace_additions(model), for_training=for_training))
 
 
-def quantize_eager(model: nn.Module, calibration: Tensor, backend: str | None = None) -> nn.Module:
-    """Post-training quantization to 8 bits: the eager counterpart of `quantize_ptq`.
+def apply_recipe(model: nn.Module, calibration: Tensor, backend: str | None = None) -> nn.Module:
+    """The recipe as many texts print it: qconfig, prepare, calibrate, convert.
+
+    It succeeds on any model, and the result fails with its first input unless the model was
+    mended before. See `quantize_eager`.
 
     Args:
         model: float model; it is copied and stays as it is.
@@ -75,8 +126,8 @@ def quantize_eager(model: nn.Module, calibration: Tensor, backend: str | None = 
         backend: "x86" or "arm"; None for the one of this processor.
     """
     with silenced():
-        model = make_quantizable(model)
-        # Torch's default of 7 bits is for processors without VNNI.
+        model = copy.deepcopy(model).eval()
+        # Torch's own default is 7 bits everywhere; only processors without VNNI need that.
         model.qconfig = tq.QConfig(
             activation=tq.HistogramObserver.with_args(quant_min=0, quant_max=_activation_max()),
             weight=tq.default_per_channel_weight_observer,
@@ -86,6 +137,14 @@ def quantize_eager(model: nn.Module, calibration: Tensor, backend: str | None = 
             for batch in calibration.split(100):
                 model(batch)
     return convert_eager(model, backend)
+
+
+def quantize_eager(model: nn.Module, calibration: Tensor, backend: str | None = None) -> nn.Module:
+    """Post-training quantization to 8 bits: the eager counterpart of `quantize_ptq`.
+
+    Arguments are those of `apply_recipe`; the model is mended first.
+    """
+    return apply_recipe(make_quantizable(model), calibration, backend)
 
 
 def prepare_qat_eager(model: nn.Module) -> nn.Module:
@@ -134,48 +193,7 @@ class Add(nn.Module):
         return self.op.add_relu(a, b) if self.relu else self.op.add(a, b)
 
 
-def _separate_relus_(traced: GraphModule) -> None:
-    """Give each call of a ReLU its own module: fusing one call must not remove the others."""
-    for index, node in enumerate(_calls(traced, nn.ReLU)):
-        node.target = f"relu_{index}"
-        traced.add_submodule(node.target, nn.ReLU())
-    traced.recompile()
-
-
-def _replace_additions_(traced: GraphModule) -> None:
-    relus = set(_calls(traced, nn.ReLU))
-    for index, node in enumerate(list(traced.graph.nodes)):
-        tensors = [arg for arg in node.args if isinstance(arg, torch.fx.Node)]
-        if node.target not in ADDITIONS or len(tensors) != 2:
-            continue
-        last = next(iter(node.users))
-        has_relu = len(node.users) == 1 and last in relus
-        traced.add_submodule(f"add_{index}", Add(has_relu))
-        with traced.graph.inserting_before(node):
-            new = traced.graph.call_module(f"add_{index}", tuple(tensors))
-        (last if has_relu else node).replace_all_uses_with(new)
-        for old in (last, node) if has_relu else (node,):
-            traced.graph.erase_node(old)
-    traced.delete_all_unused_submodules()
-    traced.recompile()
-
-
-def _fusable(traced: GraphModule) -> list[list[str]]:
-    """Names of the convolutions with the batch norm and ReLU that follow each."""
-    groups = []
-    for node in _calls(traced, nn.Conv2d):
-        names = [node.target]
-        for kind in (nn.BatchNorm2d, nn.ReLU):
-            following = next(iter(node.users))
-            if len(node.users) == 1 and following in _calls(traced, kind):
-                names.append(following.target)
-                node = following
-        if len(names) > 1:
-            groups.append(names)
-    return groups
-
-
-def _calls(traced, kind):
+def _calls(traced: GraphModule, kind: type) -> list[Node]:
     """Nodes that call a module of this very type, in order."""
     modules = dict(traced.named_modules())
     return [
