@@ -61,9 +61,10 @@ def compile_for_inference(
     compiled = torch.compile(model, dynamic=False, fullgraph=True)
     seen = set()
 
+    @torch.inference_mode(False)  # a caller's inference mode would compile again, without freezing
     @torch.no_grad()
     def run(inputs: Tensor) -> Tensor:
-        layout = inputs.shape, inputs.stride(), inputs.dtype
+        layout = inputs.shape, inputs.stride(), inputs.dtype, inputs.is_inference()
         if layout in seen:
             return compiled(inputs)
         with _freezing():
