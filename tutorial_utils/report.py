@@ -48,7 +48,8 @@ def comparison_table(measurements: Sequence[Measurement]) -> str:
 
     Accuracy comes with its 95 % interval and the difference to the baseline in points (1 point
     is 1 % of the images). Bytes and MACs are followed by their ratio to the baseline (smaller is
-    better), latencies by the speed-up over the baseline (larger is better).
+    better), latencies by the speed-up over the baseline (larger is better). The operators of eager
+    int8 models are unknown to torch's counter of MACs.
     """
     if not measurements:
         raise InputError("nothing to compare: expected at least one Measurement, the baseline")
@@ -73,7 +74,7 @@ def _row(m: Measurement, baseline: Measurement) -> list[str]:
         f"{m.n_nonzero:,}",
         ratio(f"{m.size_bytes / 1e3:,.0f} kB", "size_bytes"),
         ratio(f"{m.compressed_bytes / 1e3:,.0f} kB", "compressed_bytes"),
-        ratio(f"{m.macs / 1e6:.1f}", "macs"),
+        ratio(f"{m.macs / 1e6:.1f}", "macs") if m.macs else "not counted",
         *(
             f"{latency.median_ms:.2f} ± {latency.iqr_ms / 2:.2f} "
             f"({baseline.latency_ms(size) / latency.median_ms:.1f}×)"
