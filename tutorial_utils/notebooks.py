@@ -128,9 +128,20 @@ def tidy_(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = nbformat.from_dict(kept)
         for output in cell.get("outputs", []):
             if output.output_type == "error":
-                frames = [f for f in output.traceback if not _ANSI.sub("", f).startswith("File ")]
-                output.traceback = [without_paths(frame) for frame in frames]
+                output.evalue = shorten(output.evalue)
+                *frames, _ = output.traceback or [""]
+                own = [frame for frame in frames if not _ANSI.sub("", frame).startswith("File ")]
+                output.traceback = [*own, f"{output.ename}: {output.evalue}"]
     return notebook
+
+
+def shorten(message: str, limit: int = 400) -> str:
+    """Keep the first sentence of a long error message; torch's may list every backend there is.
+
+    >>> shorten("It failed. " + "Details. " * 99)
+    'It failed. [...]'
+    """
+    return message if len(message) <= limit else message.partition(". ")[0][:limit] + ". [...]"
 
 
 _PASSING = {"papermill", "execution", "collapsed", "scrolled", "ExecuteTime", "id"}
