@@ -42,7 +42,8 @@ def affine_params(
     Equal to the bit to `calculate_qparams` of torch's `MinMaxObserver` (scalars) and
     `PerChannelMinMaxObserver` (vectors) with the same `quant_min`, `quant_max` and `qscheme`,
     without `reduce_range` and with their default `eps`: the scheme of the weights in
-    `quantization.py`. Note the symmetric scale: `max(abs(x)) / ((qmax - qmin) / 2)`, not `max(abs(x)) / qmax`.
+    `quantization.py`. Note the symmetric scale: it is `max(abs(x)) / ((qmax - qmin) / 2)`, not
+    `max(abs(x)) / qmax`.
 
     Args:
         low, high: range of the values, float or Tensor of shape () or (n_channels,).
