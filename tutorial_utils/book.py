@@ -4,7 +4,6 @@ A notebook keeps a table or a sentence under a key (`report.keep`). A page of th
 ``{{ key }}``, and README.md between ``<!-- result: key -->`` and ``<!-- end -->``.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from .errors import InputError
-from .notebooks import kept_results, suggest
+from .notebooks import kept_results, suggest, without_colours
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
 _BLOCK = re.compile(r"(<!-- result: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -85,10 +84,9 @@ def build(root: Path, notebooks: Path, html: Path) -> Path:
     # --all, because an incremental build forgets the warnings of the one before.
     options = ["--toc", str(source / "book" / "_toc.yml"), "--all", "-W", "-n", "--keep-going"]
     command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(source), *options]
-    plain = os.environ | {"NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=plain)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip() or done.stdout)  # warnings go to stderr
+        raise RuntimeError(without_colours(done.stderr.strip() or done.stdout))
     if html.exists():
         shutil.rmtree(html)
     (source / "_build" / "html").rename(html)

@@ -15,6 +15,8 @@ from .errors import InputError
 
 KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 _RECORD = "application/papermill.record/"  # the prefix of what is stored and not shown
+# What tools leave in the metadata of a cell.
+_PASSING = {"papermill", "execution", "collapsed", "scrolled", "ExecuteTime", "id"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -130,7 +132,7 @@ def tidy_(notebook: NotebookNode) -> NotebookNode:
             if output.output_type == "error":
                 output.evalue = shorten(output.evalue)
                 *frames, _ = output.traceback or [""]
-                own = [frame for frame in frames if not _ANSI.sub("", frame).startswith("File ")]
+                own = [frame for frame in frames if not without_colours(frame).startswith("File ")]
                 output.traceback = [*own, f"{output.ename}: {output.evalue}"]
     return notebook
 
@@ -144,7 +146,13 @@ def shorten(message: str, limit: int = 400) -> str:
     return message if len(message) <= limit else message.partition(". ")[0][:limit] + ". [...]"
 
 
-_PASSING = {"papermill", "execution", "collapsed", "scrolled", "ExecuteTime", "id"}
+def without_colours(text: str) -> str:
+    """Remove the control characters that colour a text on a terminal.
+
+    >>> without_colours("\\x1b[31mred\\x1b[0m")
+    'red'
+    """
+    return _ANSI.sub("", text)
 
 
 def without_paths(text: str) -> str:
@@ -167,7 +175,7 @@ def error_in(notebook: NotebookNode) -> tuple[int, list[str]]:
             if not errors:
                 return cell.execution_count, ["tagged raises-exception, but it raised nothing"]
         elif errors:
-            lines = _ANSI.sub("", "\n".join(errors[0].traceback)).splitlines()
+            lines = without_colours("\n".join(errors[0].traceback)).splitlines()
             return cell.execution_count, lines
     return 0, []
 
