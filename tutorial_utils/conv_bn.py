@@ -40,12 +40,17 @@ class ConvBN(nn.Module):
         self.frozen = False
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolution and batch norm of inputs (N, C, H, W)."""
         conv, bn = self.conv, self.bn
-        weight = self.weight_fake_quant(self.folded_weight())
         shared = (conv.stride, conv.padding, conv.dilation, conv.groups)
         if not self.training or self.frozen:
+            weight = self.weight_fake_quant(self.folded_weight())
             return F.conv2d(x, weight, self.folded_bias(), *shared)
-        out = F.conv2d(x, weight, None, *shared) / self.factor().reshape(1, -1, 1, 1)
+        # The factor goes into the weight and out again; straight through the rounding between the
+        # two their gradients cancel, so neither is computed.
+        factor = self.factor().detach()
+        weight = self.weight_fake_quant(conv.weight * factor.reshape(-1, 1, 1, 1))
+        out = F.conv2d(x, weight, None, *shared) * (1 / factor).reshape(1, -1, 1, 1)
         return bn(out if conv.bias is None else out + conv.bias.reshape(1, -1, 1, 1))
 
     def factor(self) -> Tensor:
