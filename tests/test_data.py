@@ -470,6 +470,18 @@ def server(tmp_path, monkeypatch):
         def log_message(self, *_args):
             pass
 
+        def send_head(self):
+            if (site / "nonsense").exists():  # what answers is no web server
+                self.wfile.write(b"nonsense\r\n\r\n")
+                return None
+            return super().send_head()
+
+        def copyfile(self, source, outputfile):
+            content = source.read()
+            if (site / "break off").exists():
+                content = content[: len(content) // 2]
+            outputfile.write(content)
+
     site = tmp_path / "site"
     site.mkdir()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as web:
@@ -529,7 +541,9 @@ def test_second_load_needs_no_network(server, cache, monkeypatch, name):
 # Python leaves the socket of a refused connection to the garbage collector, which complains.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("fault", ["half", "wrong byte", "missing", "no server"])
+@pytest.mark.parametrize(
+    "fault", ["half", "wrong byte", "missing", "break off", "nonsense", "no server"]
+)
 def test_bad_download_is_refused_and_leaves_nothing(server, cache, monkeypatch, name, fault):
     files = MAKERS[name](monkeypatch)
     last = list(files)[-1]
@@ -542,6 +556,8 @@ def test_bad_download_is_refused_and_leaves_nothing(server, cache, monkeypatch, 
         (server / last).write_bytes(content)
     elif fault == "missing":
         (server / last).unlink()
+    elif fault in ("break off", "nonsense"):
+        (server / fault).touch()
     else:
         monkeypatch.setattr(datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
         monkeypatch.setattr(datasets.FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])
