@@ -55,6 +55,8 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(root / "book", target / "book")
+    if (target / "book" / "_static").exists():
+        (target / "book" / "_static").rename(target / "_static")  # where Sphinx looks for styles
     (target / "notebooks").mkdir()
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         executed = notebooks / path.name

@@ -128,6 +128,8 @@ def tidy_(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         kept = {key: value for key, value in cell.metadata.items() if key not in _PASSING and value}
         cell.metadata = nbformat.from_dict(kept)
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 output.evalue = shorten(output.evalue)
@@ -135,6 +137,18 @@ def tidy_(notebook: NotebookNode) -> NotebookNode:
                 own = [frame for frame in frames if not without_colours(frame).startswith("File ")]
                 output.traceback = [*own, f"{output.ename}: {output.evalue}"]
     return notebook
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join what was printed in a row: a kernel sends it in one piece or in several."""
+    result: list[NotebookNode] = []
+    for output in outputs:
+        last = result[-1] if result else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            result.append(output)
+    return result
 
 
 def shorten(message: str, limit: int = 400) -> str:
