@@ -1,6 +1,6 @@
 """The figures of the book. Each function draws on the axes it is given and returns them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import torch
@@ -84,6 +84,18 @@ def plot_bars(ax: Axes, values: Mapping[str, float]) -> Axes:
     return ax
 
 
+def plot_curves(
+    ax: Axes, x: Sequence[float], curves: Mapping[str, Sequence[float]], named: Collection[str]
+) -> Axes:
+    """One line for each curve: those in ``named`` in colour with a label, the others thin."""
+    for name, values in curves.items():
+        if name in named:
+            ax.plot(x, values, marker="o", markersize=4, label=name)
+        else:
+            ax.plot(x, values, color="lightgray", linewidth=1, zorder=1)
+    return ax
+
+
 def show_soft_targets(
     images: torch.Tensor, targets: Mapping[str, torch.Tensor], classes: Sequence[str]
 ) -> None:
@@ -120,4 +132,13 @@ def plot_pairs(ax: Axes, series: Mapping[str, Sequence[float]]) -> Axes:
     for i, values in enumerate(series.values()):
         ax.plot([i - 0.2, i + 0.2], [sum(values) / len(values)] * 2, linewidth=3)
     ax.set_xticks(range(len(series)), list(series))
+    return ax
+
+
+def plot_share_of_time(
+    ax: Axes, shares: Sequence[float], times_ms: Sequence[float], label: str
+) -> Axes:
+    """Time against MACs, both as shares of the first network's, which has all the MACs."""
+    ax.plot(shares, [time_ms / times_ms[0] for time_ms in times_ms], marker="o", label=label)
+    ax.set(xlabel="share of the MACs", ylabel="share of the time", xlim=(0, None), ylim=(0, None))
     return ax
