@@ -75,6 +75,19 @@ def test_fit_leaves_the_global_generator_alone(data):
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_dropout_follows_the_seed(data):
+    def dropout_model():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(3072, 10))
+
+    histories = []
+    for global_seed in (1, 2):
+        model = dropout_model()
+        torch.manual_seed(global_seed)
+        histories.append(fit(model, data, lr=0.01))
+    assert histories[0] == histories[1]
+
+
 def test_fit_overfits_a_small_batch(data):
     few = replace(data, train=data.train[:32])
     model = models.resnet8()
