@@ -24,6 +24,7 @@ from tutorial_utils.pruning import (
     sparsity_of,
 )
 from tutorial_utils.schedules import cubic_sparsity, keep_masked, prune_gradually, rewind_
+from tutorial_utils.sparse import storage_bytes
 from tutorial_utils.training import fit
 
 
@@ -184,6 +185,16 @@ def test_mobilenet_is_pruned_too():
     apply_masks_(model, make_masks(model, 0.8))
     assert sparsity_of(model) == pytest.approx(0.8, abs=1e-4)
     assert model.eval()(torch.randn(1, 3, 32, 32)).isfinite().all()
+
+
+def test_mobilenet_is_pruned_while_training_and_stored_small():
+    torch.manual_seed(0)
+    model = mobilenet_v2(weights=None)
+    on_step = prune_gradually(0.8, every=1)
+    fit(model, random_data(16), epochs=1, batch_size=8, lr=0.01, on_step=on_step, show=False)
+    assert sparsity_of(model) == pytest.approx(0.8, abs=1e-4)
+    assert storage_bytes(model, "bitmask") < 0.3 * storage_bytes(model, "dense")
+    assert model(torch.randn(1, 3, 32, 32)).isfinite().all()
 
 
 def test_sensitivity_scan_prunes_one_layer_at_a_time_and_restores(model):
