@@ -100,8 +100,15 @@ def test_fit_overfits_a_small_batch(data):
 def test_bf16_learns_and_keeps_float_weights(data):
     few = replace(data, train=data.train[:32])
     model = models.resnet8()
-    history = fit(model, few, epochs=40, batch_size=32, augmented=False, bf16=True)
-    assert history[-1]["accuracy"] == 1
+    types = set()
+
+    def loss(model, inputs, labels):
+        logits = model(inputs)
+        types.add(logits.dtype)
+        return nn.functional.cross_entropy(logits, labels)
+
+    history = fit(model, few, epochs=40, batch_size=32, augmented=False, bf16=True, loss=loss)
+    assert history[-1]["accuracy"] == 1 and types == {torch.bfloat16}
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
