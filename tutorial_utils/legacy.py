@@ -19,8 +19,8 @@ from torch.ao import quantization as tq
 from torch.ao.nn.quantized import FloatFunctional
 from torch.fx import GraphModule, Node, symbolic_trace
 
+from tutorial_utils.backends import default_backend, short_sums
 from tutorial_utils.errors import InputError
-from tutorial_utils.quantization import default_backend
 
 ENGINES = {"x86": "x86", "arm": "qnnpack"}
 ADDITIONS = (operator.add, operator.iadd, torch.add)
@@ -129,7 +129,9 @@ def apply_recipe(model: nn.Module, calibration: Tensor, backend: str | None = No
         model = copy.deepcopy(model).eval()
         # Torch's own default is 7 bits everywhere; only processors without VNNI need that.
         model.qconfig = tq.QConfig(
-            activation=tq.HistogramObserver.with_args(quant_min=0, quant_max=_activation_max()),
+            activation=tq.HistogramObserver.with_args(
+                quant_min=0, quant_max=127 if short_sums() else 255
+            ),
             weight=tq.default_per_channel_weight_observer,
         )
         tq.prepare(model, inplace=True)
@@ -153,7 +155,7 @@ def prepare_qat_eager(model: nn.Module) -> nn.Module:
         model = make_quantizable(model, for_training=True)
         model.qconfig = tq.QConfig(
             activation=tq.FusedMovingAvgObsFakeQuantize.with_args(
-                quant_min=0, quant_max=_activation_max()
+                quant_min=0, quant_max=127 if short_sums() else 255
             ),
             weight=tq.default_fused_per_channel_wt_fake_quant,
         )
@@ -201,8 +203,3 @@ def _calls(traced: GraphModule, kind: type) -> list[Node]:
         for node in traced.graph.nodes
         if node.op == "call_module" and type(modules[node.target]) is kind
     ]
-
-
-def _activation_max():
-    has_short_sums = default_backend() == "x86" and not torch.cpu._is_vnni_supported()
-    return 127 if has_short_sums else 255

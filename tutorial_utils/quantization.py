@@ -13,9 +13,6 @@ Integer-Arithmetic-Only Inference"; torchao's guides to PT2E quantization.
 """
 
 import copy
-import dataclasses
-import logging
-import platform
 from collections.abc import Collection
 
 import torch
@@ -23,6 +20,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from tutorial_utils.affine import int_range
+from tutorial_utils.backends import TrainedFakeQuantize, default_backend, make_quantizer
 from tutorial_utils.conv_bn import (
     ConvBN,
     find_conv_bn,
@@ -33,40 +31,12 @@ from tutorial_utils.conv_bn import (
 )
 from tutorial_utils.errors import InputError
 
-# Importing torchao logs a note of torch to torchao ("... is an Enum subclass"), of no use to us.
-_pytree_log = logging.getLogger("torch.utils._pytree")
-_level, _ = _pytree_log.level, _pytree_log.setLevel(logging.ERROR)
-from torchao.quantization.pt2e import (  # noqa: E402
-    FakeQuantize,
-    MinMaxObserver,
-    MovingAverageMinMaxObserver,
-    MovingAveragePerChannelMinMaxObserver,
-    PerChannelMinMaxObserver,
-)
-from torchao.quantization.pt2e.quantize_pt2e import (  # noqa: E402
-    convert_pt2e,
-    prepare_pt2e,
-)
-from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer  # noqa: E402
-from torchao.quantization.pt2e.quantizer.arm_inductor_quantizer import (  # noqa: E402
-    ArmInductorQuantizer,
-    get_default_arm_inductor_quantization_config,
-)
-from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (  # noqa: E402
-    X86InductorQuantizer,
-    get_default_x86_inductor_quantization_config,
-)
-
-_pytree_log.setLevel(_level)
+# backends.py comes first: it imports torchao without its log message.
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # isort: skip
 
 NOTHING = "nothing was quantized: no layer that the backend supports is left to quantize"
 ops = torch.ops.aten
 WEIGHTED = (ops.conv2d.default, ops.linear.default)
-
-
-def default_backend() -> str:
-    """The backend for this processor: "x86" or "arm"."""
-    return "arm" if platform.machine().lower() in ("arm64", "aarch64") else "x86"
 
 
 def quantize_ptq(
@@ -100,8 +70,7 @@ def quantize_ptq(
     >>> quantized_layers(quantized), quantized(torch.rand(1, 3, 8, 8)).shape
     (['0'], torch.Size([1, 4, 6, 6]))
     """
-    quantizer = _make_quantizer(model, n_bits, per_channel, skip, backend)
-    prepared = prepare_pt2e(_export(model, calibration), quantizer)
+    prepared = _prepare(model, calibration, n_bits, per_channel, skip, backend)
     with torch.no_grad():
         for batch in calibration.split(100):
             prepared(batch)
@@ -119,9 +88,8 @@ def prepare_qat(
 ) -> GraphModule:
     """Put fake quantizers into a copy of `model`, for quantization-aware training.
 
-    The fake quantizers of the default configuration compute another scale during training than
-    conversion does, so below 8 bits the converted model is not the one that was trained. Here
-    both use the same observer, and the two models agree.
+    With torchao's default configuration the model that is trained below 8 bits is not the one
+    that conversion makes (see `backends.make_quantizer`). Here the two agree to the bit.
 
     Arguments are those of `quantize_ptq`; `example` is a batch of inputs (N, 3, H, W), from which
     the first ranges are estimated, so that training starts where post-training quantization ends.
@@ -131,28 +99,15 @@ def prepare_qat(
         Ranges move in training mode only, so evaluating changes nothing. Batch norms that follow
         no convolution stay in eval mode.
     """
-    quantizer = _make_quantizer(model, n_bits, per_channel, skip, backend, TrainedFakeQuantize)
-    exported = _export(model, example)
-    pairs = find_conv_bn(exported, model)
-    prepared = unfold_conv_bn(prepare_pt2e(exported, quantizer), model, pairs).eval()
-    if not _fake_quantizers(prepared):
+    prepared = _prepare(model, example, n_bits, per_channel, skip, backend, for_training=True)
+    fake_quantizers = _fake_quantizers(prepared.eval())
+    if not fake_quantizers:
         raise InputError(NOTHING)
-    for module in _fake_quantizers(prepared):
+    for module in fake_quantizers:
         module.enable_observer()
     with torch.no_grad():
         prepared(example)
     return prepared.eval()
-
-
-class TrainedFakeQuantize(FakeQuantize):
-    """Fake quantizer that moves its range in training mode only, and never once `frozen`."""
-
-    frozen = False
-
-    def train(self, mode: bool = True) -> "TrainedFakeQuantize":
-        """Switch to training or evaluation."""
-        self.enable_observer(mode and not self.frozen)
-        return super().train(mode)
 
 
 def freeze_observers_(prepared: GraphModule) -> None:
@@ -203,69 +158,39 @@ def quantized_layers(model: GraphModule) -> list[str]:
     ]
 
 
-def _make_quantizer(model, n_bits, per_channel, skip, backend, fake_quantize=None) -> Quantizer:
-    qmin, qmax = int_range(n_bits, signed=True)
+def _prepare(model, inputs, n_bits, per_channel, skip, backend, for_training=False) -> GraphModule:
+    """Graph of a copy of the model with observers or fake quantizers, for any batch size."""
+    int_range(n_bits, signed=True)  # refuses a bad n_bits
     names = {name for name, _ in model.named_modules() if name}
     unknown = sorted(set([skip] if isinstance(skip, str) else skip) - names)
     if unknown:
         raise InputError(f"skip={unknown}: no module of that name; known: {sorted(names)}")
-    if backend not in (None, "x86", "arm"):
-        raise InputError(f'backend={backend!r}: expected "x86", "arm" or None for this machine')
-    if (backend or default_backend()) == "arm":
-        quantizer, config = ArmInductorQuantizer(), get_default_arm_inductor_quantization_config()
-    else:
-        # Without VNNI, a sum of two products can overflow its 16 bits: 7-bit activations then.
-        short = default_backend() == "x86" and not torch.cpu._is_vnni_supported()
-        quantizer = X86InductorQuantizer()
-        config = get_default_x86_inductor_quantization_config(reduce_range=short)
-    activation = config.input_activation
-    observer = PerChannelMinMaxObserver if per_channel else MinMaxObserver
-    if fake_quantize:
-        moving = (
-            MovingAveragePerChannelMinMaxObserver if per_channel else MovingAverageMinMaxObserver
-        )
-        observer = fake_quantize.with_args(observer=moving)
-        activation = dataclasses.replace(
-            activation,
-            observer_or_fake_quant_ctr=fake_quantize.with_args(
-                observer=MovingAverageMinMaxObserver, eps=2**-12
-            ),
-        )
-    weight = QuantizationSpec(
-        dtype=torch.int8,
-        quant_min=qmin,
-        quant_max=qmax,
-        qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
-        ch_axis=0 if per_channel else None,
-        observer_or_fake_quant_ctr=observer,
-    )
-    config = dataclasses.replace(
-        config, input_activation=activation, output_activation=activation, weight=weight
-    )
-    quantizer.set_global(config)
-    for name in skip:
-        quantizer.set_module_name_qconfig(name, None)
-    return quantizer
-
-
-def _export(model: nn.Module, inputs: Tensor) -> GraphModule:
-    """Graph of a copy of the model in eval mode, for any batch size."""
     floats = inputs.is_floating_point() and torch.isfinite(inputs).all()
     if inputs.dim() != 4 or len(inputs) == 0 or not floats:
         raise InputError(
             f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}: expected finite floats of "
             "shape (N, C, H, W), N >= 1"
         )
+    quantizer = make_quantizer(
+        backend or default_backend(),
+        n_bits,
+        per_channel=per_channel,
+        skip=skip,
+        for_training=for_training,
+    )
     two = torch.zeros(2, *inputs.shape[1:])  # a batch of one would be taken for a fixed size
     # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
     # all, is quantized (pytorch/pytorch#160095).
-    program = torch.export.export(
+    exported = torch.export.export(
         copy.deepcopy(model).eval(),
         (two,),
         strict=True,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-    )
-    return program.module()
+    ).module()
+    if not for_training:
+        return prepare_pt2e(exported, quantizer)
+    pairs = find_conv_bn(exported, model)
+    return unfold_conv_bn(prepare_pt2e(exported, quantizer), model, pairs)
 
 
 def _convert(prepared: GraphModule) -> GraphModule:
