@@ -139,6 +139,13 @@ def test_a_baseline_that_cannot_be_used_is_refused(clone, images):
     assert path == baseline_path("resnet8", data)
 
 
+@pytest.mark.parametrize(("name", "text"), [("n_bits", "2"), ("n_bits", "8"), ("epochs", "0.01")])
+def test_the_ends_of_a_range_are_in_it(clone, name, text):
+    declarations = read_declarations(clone / "notebooks")
+    (path,) = find_notebooks(["1"], clone / "notebooks")
+    assert plan([path], [(name, text)], "default", declarations) == {path: {name: float(text)}}
+
+
 def test_a_missing_package_is_named(clone, monkeypatch):
     monkeypatch.setitem(sys.modules, "tutorial_utils.run", None)
     assert_refused(clone, "tutorial_utils.run.*pip install -r requirements-book.txt", "run", "1")
