@@ -19,6 +19,7 @@
 import copy
 import sys
 import time
+import warnings
 
 import matplotlib.pyplot as plt
 import torch
@@ -50,6 +51,7 @@ n_train = 500  # labelled images that the students get
 n_test = 5000  # test images to use
 n_select = 2500  # validation images, for choices
 epochs = 16  # for every student
+lr = 0.05  # highest learning rate, for every student
 temperature = 4.0  # of the soft targets
 alpha = 0.9  # weight of the teacher; the labels get the rest
 n_seeds = 5  # of the student alone and with the teacher
@@ -115,7 +117,7 @@ ranked = teacher_logits.argsort(1, descending=True)
 wrong = ranked[:, 0] != select.labels
 second_right = (ranked[wrong, 1] == select.labels[wrong]).float().mean().item()
 claim(
-    "where the teacher is wrong, its second choice is right at least three times as often as a guess",
+    "where the teacher errs, its second choice is right three times as often as a guess",
     second_right * (n_classes - 1),
     at_least=3,
 )
@@ -138,9 +140,7 @@ soft = T**2 * (p * (p / q).log()).sum(1).mean()
 hard = -student_says.log_softmax(1)[[0, 1], labels].mean()
 by_hand = weight * soft + (1 - weight) * hard
 assert_close(distillation.soft_target_loss(student_says, teacher_says, T), soft)
-assert_close(
-    distillation.distillation_loss(student_says, teacher_says, labels, T, weight), by_hand
-)
+assert_close(distillation.distillation_loss(student_says, teacher_says, labels, T, weight), by_hand)
 
 # %% [markdown]
 # ## Where it breaks: mistakes that raise no error
@@ -150,8 +150,8 @@ assert_close(
 # **Mistake 1: `nn.KLDivLoss()` as it comes.** Many published snippets have this line. It has no temperature, and its default `reduction="mean"` divides by the number of images *and* by the number of classes.
 
 # %% tags=["raises-exception", "nbval-ignore-output", "reason-error"]
-criterion = torch.nn.KLDivLoss()
-from_snippet = criterion(student_says.log_softmax(dim=1), teacher_says.softmax(dim=1))
+with warnings.catch_warnings(action="ignore"):  # torch warns as well; who reads warnings?
+    from_snippet = torch.nn.KLDivLoss()(student_says.log_softmax(1), teacher_says.softmax(1))
 p, q = teacher_says.softmax(1), student_says.softmax(1)
 assert_close(from_snippet, (p * (p / q).log()).sum(1).mean())
 
@@ -161,7 +161,10 @@ assert_close(from_snippet, (p * (p / q).log()).sum(1).mean())
 # **How to notice:** a loss may not depend on a class that nobody considers. Add one with probability zero, and see whether the value moves.
 
 # %%
-claim("the snippet's loss is not the one of the formula", isinstance(sys.last_value, AssertionError))
+claim(
+    "the snippet's loss is not the one of the formula",
+    "Scalars are not close" in str(sys.last_value),
+)
 nobody = torch.full((2, 1), -1e4)
 pairs = [(student_says, teacher_says)]
 pairs += [tuple(torch.cat([says, nobody], dim=1) for says in pairs[0])]
@@ -209,7 +212,7 @@ plt.show()
 assert without[-1] > without[0] / 3, "at the highest temperature the teacher is hardly heard"
 
 # %%
-claim("without the factor the check failed", isinstance(sys.last_value, AssertionError))
+claim("without the factor the check failed", "hardly heard" in str(sys.last_value))
 claim("with it the same check passes", with_factor[-1] > with_factor[0] / 3)
 
 # %% [markdown]
@@ -226,7 +229,7 @@ assert_close(drifting.bn.running_var, teacher.bn.running_var)
 # **How to notice:** compare the teacher's `state_dict` before and after, or its accuracy in the very mode in which it teaches. The first tells you that it drifted, the second what that costs.
 
 # %%
-claim("the teacher drifted without any optimizer", isinstance(sys.last_value, AssertionError))
+claim("the teacher drifted without any optimizer", "elements" in str(sys.last_value))
 with torch.no_grad():
     in_train_mode = torch.cat([drifting(x) for x, _ in datasets.batches(select, 16)])
 heard = agreement(in_train_mode, teacher_logits)
@@ -246,13 +249,20 @@ assert all(weight.grad is None for weight in careless.parameters()), "the teache
 # One function mends 3 and 4. `distillation.ask(teacher, images)` switches to evaluation mode and asks without gradients. All losses of the package go through it.
 
 # %%
-claim("the teacher got gradients", isinstance(sys.last_value, AssertionError))
+claim("the teacher got gradients", "has gradients" in str(sys.last_value))
 careful = copy.deepcopy(teacher).train()  # as somebody may have left it
-loss = distillation.kd_loss(careful, temperature, alpha)(make_student(seed), images, select.labels[:16])
+loss = distillation.kd_loss(careful, temperature, alpha)(
+    make_student(seed), images, select.labels[:16]
+)
 loss.backward()
 before, after = teacher.state_dict(), careful.state_dict()
-claim("asked properly, no weight and no statistic moves", all(torch.equal(before[k], after[k]) for k in before))
-claim("and the teacher gets no gradient", all(weight.grad is None for weight in careful.parameters()))
+claim(
+    "asked properly, no weight and no statistic moves",
+    all(torch.equal(before[k], after[k]) for k in before),
+)
+claim(
+    "and the teacher gets no gradient", all(weight.grad is None for weight in careful.parameters())
+)
 
 # %% [markdown]
 # ## Idea 3: is it the teacher, or just softer targets?
@@ -283,8 +293,8 @@ assert_close(distillation.feature_loss(regressor(thin), wide), hint)
 
 
 def where_active(features: torch.Tensor) -> torch.Tensor:
-    map = features.pow(2).sum(1).flatten(1)
-    return map / map.norm(dim=1, keepdim=True)
+    energy = features.pow(2).sum(1).flatten(1)
+    return energy / energy.norm(dim=1, keepdim=True)
 
 
 assert_close(distillation.attention_map(thin), where_active(thin))
@@ -314,7 +324,7 @@ def train(loss, seed: int) -> torch.nn.Module:
     if loss is losses["hints"]:
         n_in, n_out = student.stage2[0].conv2.out_channels, teacher.stage2[0].conv2.out_channels
         model = distillation.Hinted(student, torch.nn.Conv2d(n_in, n_out, kernel_size=1))
-    fit(model, data, epochs=epochs, lr=0.05, batch_size=64, seed=seed, loss=loss, show=False)
+    fit(model, data, epochs=epochs, lr=lr, batch_size=64, seed=seed, loss=loss, show=False)
     return student
 
 
@@ -326,9 +336,9 @@ for arm, loss in losses.items():
     start = time.perf_counter()
     students[arm] = [train(loss, s) for s in seeds[:n_runs]]
     seconds[arm] = (time.perf_counter() - start) / n_runs
-logits = {arm: [predict(s, test) for s in models] for arm, models in students.items()}
+logits = {arm: [predict(student, test) for student in trained] for arm, trained in students.items()}
 accuracy = {
-    arm: [(l.argmax(1) == test.labels).float().mean().item() for l in results]
+    arm: [(each.argmax(1) == test.labels).float().mean().item() for each in results]
     for arm, results in logits.items()
 }
 
@@ -341,6 +351,7 @@ plt.show()
 # %% [markdown]
 # A line joins the runs with the same seed, a bar is a mean. In numbers, as the mean of the paired differences with its 95 % interval ($t$ distribution):
 
+
 # %% tags=["nbval-ignore-output", "reason-accuracy"]
 def compare(arm: str, other: str) -> list[str]:
     n = min(len(accuracy[arm]), len(accuracy[other]))
@@ -352,11 +363,16 @@ def compare(arm: str, other: str) -> list[str]:
 pairs = [(arm, "alone") for arm in list(accuracy)[1:]] + [("KD", "smoothing")]
 keep(
     "distillation_arms",
-    table(["comparison", "seeds", "points (95 % interval)", "verdict"], [compare(*p) for p in pairs]),
+    table(
+        ["comparison", "seeds", "points (95 % interval)", "verdict"], [compare(*p) for p in pairs]
+    ),
 )
 
 # %%
-wins = [with_teacher > alone for with_teacher, alone in zip(accuracy["KD"], accuracy["alone"], strict=True)]
+wins = [
+    with_teacher > alone
+    for with_teacher, alone in zip(accuracy["KD"], accuracy["alone"], strict=True)
+]
 claim("the student with a teacher beats the student alone in every seed", all(wins))
 
 # %% tags=["nbval-ignore-output", "reason-accuracy"]
@@ -413,7 +429,10 @@ header = ["student", "same answer as the teacher", "same mistake", "calibration 
 say(table(header, [[arm, *(f"{value:.1%}" for value in row)] for arm, row in copied.items()]))
 
 # %%
-claim("with KD the student agrees with the teacher more often than alone", copied["KD"][0] > copied["alone"][0])
+claim(
+    "with KD the student agrees with the teacher more often than alone",
+    copied["KD"][0] > copied["alone"][0],
+)
 
 # %% [markdown]
 # ## The table
