@@ -9,8 +9,11 @@ from torch import nn
 
 from tutorial_utils import affine
 from tutorial_utils.errors import InputError
+from tutorial_utils.logs import errors_only
 
-torchao_observers = pytest.importorskip("torchao.quantization.pt2e")
+with errors_only("torch.utils._pytree"), warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated")  # torch 2.11
+    from torchao.quantization import pt2e as torchao_observers
 
 SCHEMES = [
     (n_bits, symmetric, signed)

@@ -101,7 +101,11 @@ def test_same_scenes_in_another_process_with_another_number_of_threads():
 def test_a_split_does_not_depend_on_the_size_of_another():
     alone = digits.make_scenes({"val": 20})["val"][0]
     assert torch.equal(alone, digits.make_scenes(SMALL)["val"][0])
-    assert not torch.equal(alone, digits.make_scenes({"test": 20})["test"][0])
+
+
+def test_splits_differ_in_their_backgrounds_too():
+    val, test = (part[0].float() for part in digits.make_scenes({"val": 20, "test": 20}).values())
+    assert (val - test).abs().median() > 10
 
 
 def test_paper_and_ink_differ_enough():

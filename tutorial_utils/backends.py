@@ -1,36 +1,45 @@
 """What is quantized, and how: the quantizers of torchao for x86 and ARM, in our setting."""
 
 import dataclasses
-import logging
 import platform
+import warnings
 from collections.abc import Collection
 
 import torch
 
 from tutorial_utils.affine import int_range
 from tutorial_utils.errors import InputError
+from tutorial_utils.logs import errors_only
 
-# Importing torchao logs a note of torch to torchao ("... is an Enum subclass"), of no use to us.
-_pytree_log = logging.getLogger("torch.utils._pytree")
-_level, _ = _pytree_log.level, _pytree_log.setLevel(logging.ERROR)
-from torchao.quantization.pt2e import (  # noqa: E402
-    FakeQuantize,
-    MinMaxObserver,
-    MovingAverageMinMaxObserver,
-    MovingAveragePerChannelMinMaxObserver,
-    PerChannelMinMaxObserver,
-)
-from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer  # noqa: E402
-from torchao.quantization.pt2e.quantizer.arm_inductor_quantizer import (  # noqa: E402
-    ArmInductorQuantizer,
-    get_default_arm_inductor_quantization_config,
-)
-from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (  # noqa: E402
-    X86InductorQuantizer,
-    get_default_x86_inductor_quantization_config,
-)
+# torch speaks to torchao while that is imported: with a log line in 2.14, a warning in 2.11.
+with errors_only("torch.utils._pytree"), warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated")
+    from torchao.quantization.pt2e import (
+        FakeQuantize,
+        MinMaxObserver,
+        MovingAverageMinMaxObserver,
+        MovingAveragePerChannelMinMaxObserver,
+        PerChannelMinMaxObserver,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer
+    from torchao.quantization.pt2e.quantizer.arm_inductor_quantizer import (
+        ArmInductorQuantizer,
+        get_default_arm_inductor_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+        X86InductorQuantizer,
+        get_default_x86_inductor_quantization_config,
+    )
 
-_pytree_log.setLevel(_level)
+__all__ = [
+    "TrainedFakeQuantize",
+    "convert_pt2e",
+    "default_backend",
+    "make_quantizer",
+    "prepare_pt2e",
+    "short_sums",
+]
 
 
 class TrainedFakeQuantize(FakeQuantize):

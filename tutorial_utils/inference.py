@@ -92,4 +92,6 @@ def _freezing() -> Iterator[None]:
     ):
         # Inductor copies zero points with torch.tensor(tensor), against torch's own advice.
         warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
+        # torch 2.11 says this of its own code, when Inductor is first used.
+        warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated")
         yield

@@ -20,7 +20,13 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from tutorial_utils.affine import int_range
-from tutorial_utils.backends import TrainedFakeQuantize, default_backend, make_quantizer
+from tutorial_utils.backends import (
+    TrainedFakeQuantize,
+    convert_pt2e,
+    default_backend,
+    make_quantizer,
+    prepare_pt2e,
+)
 from tutorial_utils.conv_bn import (
     ConvBN,
     find_conv_bn,
@@ -30,9 +36,6 @@ from tutorial_utils.conv_bn import (
     unfold_conv_bn,
 )
 from tutorial_utils.errors import InputError
-
-# backends.py comes first: it imports torchao without its log message.
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # isort: skip
 
 NOTHING = "nothing was quantized: no layer that the backend supports is left to quantize"
 ops = torch.ops.aten
