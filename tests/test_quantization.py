@@ -150,6 +150,18 @@ def test_caller_keeps_the_model(small):
         assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+def test_a_graph_serves_for_several_quantizations(small):
+    """Each quantization of a graph is that of the model, and leaves the graph as it is."""
+    x = inputs(16)
+    graph = quantization.export_graph(small, x)
+    arguments = ({}, {"n_bits": 3}, {"per_channel": False}, {"skip": ["block.0"]}, {})
+    for keywords in arguments:
+        one, other = quantize_ptq(graph, x, **keywords), quantize_ptq(small, x, **keywords)
+        assert quantized_layers(one) == quantized_layers(other)
+        with torch.no_grad():
+            assert torch.equal(one(x), other(x))
+
+
 def test_train_and_eval_change_nothing_after_conversion(small):
     quantized = quantize_ptq(small, inputs(8))
     with torch.no_grad():

@@ -113,8 +113,10 @@ def _weight_spec(n_bits: int, per_channel: bool, for_training: bool) -> Quantiza
     else:
         scheme, axis = torch.per_tensor_symmetric, None
         observer, moving = MinMaxObserver, MovingAverageMinMaxObserver
-    # A weight is known exactly in each step. With the default, an average over about 100 steps, the
-    # range trails behind the weights and two-bit training gets nowhere near as far.
+    # A weight is known exactly in each step, so its range need not be an average over steps: the
+    # range that training sees is then that of the weights which conversion gets. (ResNet-8, 2 bits,
+    # 2 epochs of 5,000 scene digits, seeds 0 to 2, validation: 88.3, 87.5, 88.2 % with a constant
+    # of 1; 72.8, 85.0, 87.5 % with torch's 0.01; 86.7, 90.6, 89.9 % with 0.1, no clear difference.)
     fake_quantize = TrainedFakeQuantize.with_args(observer=moving, averaging_constant=1)
     return QuantizationSpec(
         dtype=torch.int8,

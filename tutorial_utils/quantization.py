@@ -42,6 +42,27 @@ ops = torch.ops.aten
 WEIGHTED = (ops.conv2d.default, ops.linear.default)
 
 
+def export_graph(model: nn.Module, inputs: Tensor) -> GraphModule:
+    """Export a copy of a float model, in eval mode, as a graph for any batch size.
+
+    Exporting is most of the time that `quantize_ptq` takes. Who quantizes one model several times
+    exports it once and gives `quantize_ptq` the graph.
+
+    Args:
+        model: float model; it is copied and stays as it is.
+        inputs: any batch (N, C, H, W) of the size of image that the model is for.
+    """
+    two = torch.zeros(2, *inputs.shape[1:])  # a batch of one would be taken for a fixed size
+    # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
+    # all, is quantized (pytorch/pytorch#160095).
+    return torch.export.export(
+        copy.deepcopy(model).eval(),
+        (two,),
+        strict=True,
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+    ).module()
+
+
 def quantize_ptq(
     model: nn.Module,
     calibration: Tensor,
@@ -54,7 +75,7 @@ def quantize_ptq(
     """Post-training quantization: fold batch norms, observe activations, convert.
 
     Args:
-        model: float model; it is copied and stays as it is.
+        model: float model, or its graph from `export_graph`; it is copied and stays as it is.
         calibration: inputs (N, 3, H, W), normalised as for the model, for the activation ranges.
         n_bits: bits of the weights, 2 to 8. Activations have 8.
         per_channel: one weight scale for each output channel, else one for each layer.
@@ -181,19 +202,11 @@ def _prepare(model, inputs, n_bits, per_channel, skip, backend, for_training=Fal
         skip=skip,
         for_training=for_training,
     )
-    two = torch.zeros(2, *inputs.shape[1:])  # a batch of one would be taken for a fixed size
-    # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
-    # all, is quantized (pytorch/pytorch#160095).
-    exported = torch.export.export(
-        copy.deepcopy(model).eval(),
-        (two,),
-        strict=True,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-    ).module()
+    graph = copy.deepcopy(model) if isinstance(model, GraphModule) else export_graph(model, inputs)
     if not for_training:
-        return prepare_pt2e(exported, quantizer)
-    pairs = find_conv_bn(exported, model)
-    return unfold_conv_bn(prepare_pt2e(exported, quantizer), model, pairs)
+        return prepare_pt2e(graph, quantizer)
+    pairs = find_conv_bn(graph, model)
+    return unfold_conv_bn(prepare_pt2e(graph, quantizer), model, pairs)
 
 
 def _convert(prepared: GraphModule) -> GraphModule:
