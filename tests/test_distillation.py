@@ -20,6 +20,7 @@ from tutorial_utils.compare import (
 from tutorial_utils.data import Dataset, Split
 from tutorial_utils.distillation import (
     Hinted,
+    Remembering,
     ask,
     attention_loss,
     attention_map,
@@ -171,6 +172,32 @@ def test_asking_the_teacher_is_without_gradients_and_leaves_batch_norm_alone():
     logits = ask(teacher, randn(4, 3, 32, 32, dtype=torch.float32))
     assert not logits.requires_grad and not teacher.training
     assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
+
+
+def test_a_remembering_teacher_is_asked_once_about_a_batch_and_gives_the_same_answers():
+    teacher = resnet8(width=4).eval()
+    patient, calls = Remembering(teacher), []
+    teacher.register_forward_hook(lambda *_: calls.append(1))
+    first = randn(4, 3, 32, 32, dtype=torch.float32)
+    swapped = first[[1, 0, 2, 3]]
+    for inputs in (first, swapped, first.to(memory_format=torch.channels_last), first):
+        answer = ask(patient, inputs)
+        with torch.no_grad():
+            torch.testing.assert_close(answer, teacher.forward(inputs))
+        assert not answer.requires_grad
+    assert len(calls) == 2  # forward() as a method calls no hooks
+    with pytest.raises(InputError, match="eval"):
+        patient.train()(first)
+
+
+def test_students_of_a_remembering_teacher_are_those_of_the_teacher_itself():
+    student, teacher = narrow_student_and_teacher()
+    trained = []
+    for asked in (teacher, Remembering(teacher)):
+        model = copy.deepcopy(student)
+        fit(model, random_data(), epochs=1, batch_size=32, loss=kd_loss(asked), show=False)
+        trained.append(model.state_dict())
+    assert all(torch.equal(trained[0][key], value) for key, value in trained[1].items())
 
 
 # -- training ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ First losses on tensors, then makers of a ``loss(model, inputs, labels)`` for ``
 (`compare` says what the student has learned from its teacher.)
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -178,6 +179,40 @@ def ask(teacher: nn.Module, inputs: Tensor) -> Tensor:
     teacher.eval().to(inputs.device)
     with torch.no_grad():
         return teacher(inputs)
+
+
+class Remembering(nn.Module):
+    """A teacher that is asked about each batch once, however often the batch comes back.
+
+    Runs of ``training.fit`` with the same data and seed see the same batches, augmentation
+    included. Students that differ in nothing but the loss can then share the teacher's answers:
+    ``patient = Remembering(teacher)``, then ``kd_loss(patient, ...)`` for each of them.
+
+    Args:
+        teacher: in eval mode whenever it is asked (see `ask`), and not changed meanwhile.
+
+    Raises:
+        InputError: when called in training mode, where an answer cannot be repeated.
+
+    >>> patient = Remembering(nn.Linear(3, 2)).eval()
+    >>> bool(patient(torch.ones(4, 3)) is patient(torch.ones(4, 3)))
+    True
+    """
+
+    def __init__(self, teacher: nn.Module):
+        super().__init__()
+        self.teacher = teacher
+        self.answers: dict[tuple, Tensor] = {}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the teacher's logits for these inputs, remembered or new."""
+        if self.training:
+            raise InputError("a teacher in training mode cannot be remembered: call .eval() first")
+        digest = hashlib.blake2b(inputs.detach().contiguous().cpu().numpy()).digest()
+        key = (digest, tuple(inputs.shape), inputs.device)
+        if key not in self.answers:
+            self.answers[key] = self.teacher(inputs)
+        return self.answers[key]
 
 
 def kd_loss(teacher: nn.Module, temperature: float = 4.0, alpha: float = 0.9) -> Loss:
