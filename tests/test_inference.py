@@ -95,3 +95,19 @@ def test_a_callers_inference_mode_does_not_compile_again():
         run(ordinary)
         with torch.inference_mode():
             assert run(ordinary).shape == run(inputs(2)).shape == (2, 5)
+
+
+@needs_compiler
+def test_an_export_in_between_does_not_undo_the_freezing():
+    """Any strict export clears what torch has compiled; it came back as float code, and slow."""
+    from torch._inductor.utils import run_and_get_code
+
+    run, _ = compile_for_inference(quantize_ptq(small_net(), inputs(16)), inputs(2))
+    expected = run(inputs(2))
+    for _ in range(2):
+        quantize_ptq(nn.Sequential(nn.Conv2d(3, 4, 3)).eval(), inputs(4))
+        outputs, code = run_and_get_code(run, inputs(2))
+        assert "qconv" in "".join(code)
+        assert torch.equal(outputs, expected)
+        with torch._dynamo.config.patch(error_on_recompile=True):
+            run(inputs(2))

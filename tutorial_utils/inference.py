@@ -58,23 +58,43 @@ def compile_for_inference(
             "no C++ compiler found: install g++ or clang (Ubuntu: apt install g++; "
             "macOS: xcode-select --install; Windows: Visual Studio Build Tools)"
         )
-    compiled = torch.compile(model, dynamic=False, fullgraph=True)
-    seen = set()
+    backend = _Inductor()
 
     @torch.inference_mode(False)  # a caller's inference mode would compile again, without freezing
     @torch.no_grad()
     def run(inputs: Tensor) -> Tensor:
+        nonlocal backend
         layout = inputs.shape, inputs.stride(), inputs.dtype, inputs.is_inference()
-        if layout in seen:
-            return compiled(inputs)
+        if layout in backend.compiled:
+            return backend.compiled[layout](inputs)
+        if not backend.compiled:
+            backend = _Inductor()
+        compiled = torch.compile(model, dynamic=False, fullgraph=True, backend=backend)
         with _freezing():
             outputs = compiled(inputs)
-        seen.add(layout)
+        backend.compiled[layout] = compiled
         return outputs
 
     start = time.perf_counter()
     run(example)
     return run, time.perf_counter() - start
+
+
+class _Inductor:
+    """TorchInductor, and the layouts of inputs that it has compiled a model for.
+
+    Whenever anything is exported, for quantization say, torch forgets all that it has compiled, and
+    would compile it again at its next call, without freezing. It tells a backend so by `reset`.
+    """
+
+    def __init__(self):
+        self.compiled: dict[tuple, Callable[[Tensor], Tensor]] = {}
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable:
+        return torch._dynamo.lookup_backend("inductor")(graph, inputs)
+
+    def reset(self) -> None:
+        self.compiled.clear()
 
 
 @contextmanager
