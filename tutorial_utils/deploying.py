@@ -1,0 +1,388 @@
+"""Files that run without this package, and a fresh process that runs them.
+
+Every `save_` function writes one file for any batch size. `run_apart` loads such a file in a new
+Python process, which imports the runtime of the format and nothing of this package, and reports
+what it answered and how long that took.
+
+Inputs have the layout of a NumPy array (N, C, H, W), not channels_last: that is what a program
+that knows nothing of PyTorch passes in, and an AOTInductor package does not check it.
+"""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from tutorial_utils import fresh
+from tutorial_utils.errors import InputError
+from tutorial_utils.inference import CompilerMissing, has_compiler
+from tutorial_utils.logs import errors_only
+from tutorial_utils.timing import Latency
+
+MAX_BATCH = 64  # of an ExecuTorch program, which plans its memory before it runs
+_MODULES = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "executorch": ("executorch",),
+}
+
+
+class RuntimeMissing(RuntimeError):
+    """A format needs a package that is not installed, or a compiler."""
+
+
+def missing(kind: str) -> str | None:
+    """Why files of a format cannot be made here, or None.
+
+    Args:
+        kind: "exported", "aoti", "onnx" or "executorch".
+
+    >>> missing("exported") is None
+    True
+    """
+    if kind not in fresh.LOADERS:
+        raise InputError(f"kind={kind!r}: expected one of {', '.join(fresh.LOADERS)}")
+    if kind == "aoti" and not has_compiler():
+        return "no C++ compiler"
+    absent = [name for name in _MODULES.get(kind, ()) if importlib.util.find_spec(name) is None]
+    return f"not installed: {' '.join(absent)}" if absent else None
+
+
+def save_exported(model: nn.Module, example: Tensor, path: str | os.PathLike) -> Path:
+    """Write a `torch.export` file: the graph and the weights, for PyTorch on any processor.
+
+    The graph does not say which lines of which files it comes from. By default it does, with the
+    folders of the machine that exported it, which also makes it larger.
+
+    Args:
+        model: in eval mode, float or from `quantization.quantize_ptq`.
+        example: inputs (N, C, H, W), of which the shape of one image matters.
+        path: where to write; the name ends in .pt2.
+
+    Returns:
+        the path.
+
+    Raises:
+        InputError: a model in training mode, or another ending of the name.
+    """
+    path = _checked(model, path, ".pt2")
+    program = _export(model, example)
+    for node in program.graph.nodes:
+        for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
+            node.meta.pop(key, None)
+    with _replacing(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)  # harmless
+        torch.export.save(program, part)
+    return path
+
+
+def save_aoti(
+    model: nn.Module, example: Tensor, path: str | os.PathLike, *, autotune: bool = True
+) -> Path:
+    """Write an AOTInductor package: machine code for this kind of processor, with the weights.
+
+    Arguments are those of `save_exported`; `autotune` tries several kernels where there are some.
+
+    Raises:
+        CompilerMissing: no C++ compiler.
+    """
+    path = _checked(model, path, ".pt2")
+    if not has_compiler():
+        raise CompilerMissing("no C++ compiler found, so no AOTInductor package can be built")
+    from torch._inductor import aoti_compile_and_package, select_algorithm
+
+    settings = {
+        "freezing": True,
+        "max_autotune": autotune,
+        "max_autotune_report_choices_stats": False,
+    }
+    with (
+        _replacing(path) as part,
+        errors_only("torch.utils.cpp_extension"),  # "No CUDA runtime": we compile for the CPU
+        mock.patch.object(select_algorithm, "PRINT_AUTOTUNE", False),
+        warnings.catch_warnings(),
+        torch.no_grad(),
+    ):
+        # Inductor copies zero points with torch.tensor(tensor), against torch's own advice.
+        warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
+        aoti_compile_and_package(
+            _export(model, example), package_path=str(part), inductor_configs=settings
+        )
+    return path
+
+
+def save_onnx(model: nn.Module, example: Tensor, path: str | os.PathLike) -> Path:
+    """Write an ONNX file, with inputs named "images" and outputs named "logits".
+
+    Arguments are those of `save_exported`. A graph of `quantize_ptq` keeps its scales: its
+    quantize and dequantize nodes have counterparts in ONNX.
+
+    Raises:
+        RuntimeMissing: onnx or onnxscript is not installed.
+    """
+    path = _checked(model, path, ".onnx")
+    _require("onnx")
+    program = _export(model, example)
+    with contextlib.redirect_stdout(io.StringIO()):  # a progress report
+        exported = torch.onnx.export(
+            program, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
+        )
+    with _replacing(path) as part:
+        exported.save(part, external_data=False)
+    return path
+
+
+def quantize_onnx(
+    source: str | os.PathLike,
+    path: str | os.PathLike,
+    calibration: Tensor,
+    *,
+    unsigned: bool = False,
+) -> Path:
+    """Quantize a float ONNX file with ONNX Runtime's own `quantize_static`.
+
+    Args:
+        source: the float file, from `save_onnx`.
+        path: where to write the int8 file.
+        calibration: inputs (N, C, H, W) that set the ranges of the activations.
+        unsigned: U8S8, unsigned activations and one weight scale for each channel; otherwise
+            ONNX Runtime's default, S8S8, signed activations and one weight scale for each layer.
+
+    Raises:
+        RuntimeMissing: onnxruntime is not installed.
+    """
+    _require("onnx")
+    from onnxruntime import quantization
+    from onnxruntime.quantization import QuantType
+
+    class Reader(quantization.CalibrationDataReader):
+        batches = iter(calibration.contiguous().split(64))
+
+        def get_next(self) -> dict | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"images": batch.numpy()}
+
+    settings = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
+    if unsigned:
+        settings |= {"activation_type": QuantType.QUInt8, "per_channel": True}
+    path = Path(path)
+    with _replacing(path) as part, errors_only("root"):  # advice on a step not needed here
+        quantization.quantize_static(str(source), str(part), Reader(), **settings)
+    return path
+
+
+def count_integer_convolutions(path: str | os.PathLike) -> int:
+    """How many convolutions of an ONNX file ONNX Runtime computes with integers on this machine.
+
+    Raises:
+        RuntimeMissing: onnxruntime is not installed.
+    """
+    _require("onnx")
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # not that the optimized file is for this machine only
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(options.optimized_model_filepath).graph.node
+    return sum(node.op_type == "QLinearConv" for node in nodes)
+
+
+def save_executorch(model: nn.Module, calibration: Tensor, path: str | os.PathLike) -> Path:
+    """Quantize a float model for XNNPACK, and write an ExecuTorch program for up to 64 images.
+
+    XNNPACK wants signed activations, so the float model is quantized again with its quantizer.
+
+    Args:
+        model: float model in eval mode; it stays as it is.
+        calibration: inputs (N, C, H, W) that set the ranges of the activations.
+        path: where to write; the name ends in .pte.
+
+    Raises:
+        RuntimeMissing: executorch is not installed.
+    """
+    path = _checked(model, path, ".pte")
+    _require("executorch")
+    with warnings.catch_warnings():  # it reads its own files with a deprecated function
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
+        from executorch.exir import to_edge_transform_and_lower
+
+    from tutorial_utils.quantization import convert_pt2e, copy, prepare_pt2e
+
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    config = xnnpack.get_symmetric_quantization_config(is_per_channel=True)
+    exported = _export(model, calibration, MAX_BATCH, strict=True).module()
+    prepared = prepare_pt2e(exported, xnnpack.XNNPACKQuantizer().set_global(config))
+    with torch.no_grad():
+        for batch in calibration.contiguous().split(MAX_BATCH):
+            prepared(batch)
+    program = _export(convert_pt2e(prepared), calibration, MAX_BATCH)
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    with _replacing(path) as part:
+        part.write_bytes(lowered.to_executorch().buffer)
+    return path
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a fresh process found: times in milliseconds, and the answers (N, n_classes).
+
+    ``import_ms`` is what importing the runtime took, ``load_ms`` loading the file. ``latency``
+    maps a batch size to its `Latency`. ``kernel_ms`` is the part of a call with one image that
+    oneDNN spent in its kernels, None where it did not compute. ``modules`` are the top-level
+    modules that the process had imported at its end.
+    """
+
+    kind: str
+    size_bytes: int
+    import_ms: float
+    load_ms: float
+    latency: dict[int, Latency]
+    kernel_ms: float | None
+    modules: frozenset[str]
+    answers: Tensor
+
+    def latency_ms(self, batch_size: int) -> float:
+        """Median latency of one batch in milliseconds."""
+        return self.latency[batch_size].median_ms
+
+
+def run_apart(
+    kind: str,
+    path: str | os.PathLike,
+    inputs: Tensor,
+    *,
+    threads: int | None = None,
+    batch_sizes: tuple[int, ...] = (1, 64),
+) -> Report:
+    """Load a file in a fresh Python process, run all inputs through it, and time it.
+
+    The inputs go through in batches of the largest size, the last of which may be short.
+
+    Args:
+        kind: "exported", "aoti", "onnx" or "executorch".
+        path: the file. It is executed: never pass one from a source that you do not trust.
+        inputs: images (N, C, H, W), normalised.
+        threads: how many the runtime may use; None for as many as this process does.
+        batch_sizes: numbers of images per call to time.
+
+    Raises:
+        InputError: an unknown format, no such file, or too few inputs for the largest batch.
+        RuntimeError: the process failed; the message is its last line.
+    """
+    path = Path(path).resolve()
+    if kind not in fresh.LOADERS:
+        raise InputError(f"kind={kind!r}: expected one of {', '.join(fresh.LOADERS)}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if len(inputs) < max(batch_sizes):
+        raise InputError(f"{len(inputs)} images cannot fill a batch of {max(batch_sizes)}")
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "inputs.npy"), inputs.contiguous().numpy())
+        sizes = ",".join(map(str, batch_sizes))
+        command = [sys.executable, "-P", fresh.__file__, kind, path]
+        command += [str(threads or torch.get_num_threads()), sizes]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+            raise RuntimeError(f"the process that ran {path.name} failed: {last}")
+        found = json.loads(Path(folder, "report.json").read_text())
+        answers = torch.from_numpy(np.load(Path(folder, "answers.npy")))
+    return Report(
+        kind=kind,
+        size_bytes=path.stat().st_size,
+        import_ms=found["import_ms"],
+        load_ms=found["load_ms"],
+        latency={int(size): Latency(*times) for size, times in found["latency"].items()},
+        kernel_ms=kernel_ms(done.stdout),
+        modules=frozenset(found["modules"]),
+        answers=answers,
+    )
+
+
+def kernel_ms(log: str) -> float | None:
+    """Milliseconds that the primitives in a log of oneDNN took, None if there are none.
+
+    >>> kernel_ms("onednn_verbose,v1,primitive,exec,cpu,convolution,brg,0.25")
+    0.25
+    """
+    lines = [line for line in log.splitlines() if line.startswith("onednn_verbose")]
+    times = [float(line.rsplit(",", 1)[1]) for line in lines if ",exec,cpu," in line]
+    return sum(times) if times else None
+
+
+def package_target(path: str | os.PathLike) -> dict[str, str]:
+    """The machine that an AOTInductor package was compiled for. Nothing of it is executed.
+
+    Returns:
+        "platform" (as in `sys.platform`), "machine" (as in `platform.machine()`) and "isa", the
+        instruction sets that the code uses.
+
+    Raises:
+        InputError: not an AOTInductor package.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".wrapper_metadata.json")]
+            found = json.loads(archive.read(names[0]))
+    except (OSError, zipfile.BadZipFile, IndexError) as error:
+        raise InputError(f"{Path(path).name}: not an AOTInductor package") from error
+    keys = {"platform": "AOTI_PLATFORM", "machine": "AOTI_MACHINE", "isa": "AOTI_CPU_ISA"}
+    return {name: found.get(key, "") for name, key in keys.items()}
+
+
+def _export(
+    model: nn.Module, example: Tensor, max_batch: int | None = None, strict: bool = False
+) -> ExportedProgram:
+    """Graph for any number of images, or up to `max_batch`.
+
+    Its example is stored in the file, so it is small. Where memory is planned ahead it has the
+    largest batch instead: below 16 images, tracing takes 15 for the most there can be.
+    """
+    images = torch.zeros(max_batch or 2, *example.shape[1:])
+    batch = {0: Dim("batch", min=1, max=max_batch)}
+    return torch.export.export(model, (images,), strict=strict, dynamic_shapes=(batch,))
+
+
+def _checked(model: nn.Module, path: str | os.PathLike, ending: str) -> Path:
+    if model.training:
+        raise InputError("the model is in training mode: call model.eval() first")
+    if Path(path).suffix != ending:
+        raise InputError(f"{Path(path).name}: expected a name that ends in {ending}")
+    return Path(path)
+
+
+def _require(kind: str) -> None:
+    reason = missing(kind)
+    if reason:
+        names = " ".join(_MODULES[kind])
+        raise RuntimeMissing(f"{reason}. Install with: python -m pip install {names}")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, which becomes `path` when all is written."""
+    part = path.with_name(f".part-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
