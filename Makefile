@@ -6,6 +6,7 @@ RUN = .venv/bin/python -m
 
 book: .venv/installed
 	$(RUN) tutorial_utils run
+	$(RUN) tutorial_utils run notebooks/solutions --jobs 2 --out _build/notebooks/solutions
 	$(RUN) tutorial_utils book --executed
 
 html: .venv/installed
@@ -22,6 +23,15 @@ smoke: .venv/installed
 results: .venv/installed
 	$(RUN) tutorial_utils results
 
+exercises: .venv/installed
+	$(RUN) tutorial_utils exercises
+
+address: .venv/installed
+	$(RUN) tutorial_utils address $(URL)
+
+progress: .venv/installed
+	$(RUN) tutorial_utils progress
+
 baselines: .venv/installed
 	$(RUN) tutorial_utils.baselines
 
@@ -35,4 +45,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test smoke results baselines clean
+.PHONY: book html test smoke results exercises address progress baselines clean

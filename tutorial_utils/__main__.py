@@ -1,4 +1,4 @@
-"""The command line: ``python -m tutorial_utils run|train|results|book``."""
+"""The command line: ``python -m tutorial_utils COMMAND``, see ``--help``."""
 
 from pathlib import Path
 
@@ -90,6 +90,39 @@ def results() -> None:
     root = find_root()
     text = readme_with_results(root)
     (root / "README.md").write_text(text, encoding="utf-8")
+
+
+@main.command()
+def exercises() -> None:
+    """Make the exercises from their solutions, and renew badges and links of all notebooks."""
+    from .address import write_all
+    from .notebooks import find_root
+
+    root = find_root()
+    for path in write_all(root):
+        click.echo(path.relative_to(root))
+
+
+@main.command()
+@click.argument("url")
+def address(url: str) -> None:
+    """Set the address of the repository to URL, wherever it is mentioned."""
+    from .address import set_address, write_all
+    from .notebooks import find_root
+
+    root = find_root()
+    set_address(root, url)
+    write_all(root)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+def progress(folder: Path | None) -> None:
+    """List which exercises in the notebooks of FOLDER are solved, as last run and saved."""
+    from .notebooks import find_root
+    from .progress import report
+
+    click.echo(report(folder or find_root() / "notebooks" / "exercises"))
 
 
 @main.command()

@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 
 from .errors import InputError
-from .notebooks import kept_results, suggest, without_colours
+from .exercises import page_from
+from .notebooks import kept_results, read_notebook, suggest, without_colours, write_notebook
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
 _BLOCK = re.compile(r"(<!-- result: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -61,6 +62,11 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         executed = notebooks / path.name
         shutil.copy(executed if executed.exists() else path, target / "notebooks")
+    for path in sorted((root / "notebooks" / "solutions").glob("*.ipynb")):
+        executed = notebooks / "solutions" / path.name
+        page = page_from(read_notebook(executed if executed.exists() else path))
+        # The page is where the exercise is, so that a link to the notebook leads to the page.
+        write_notebook(page, target / "notebooks" / "exercises" / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     kept = kept_results(sorted((target / "notebooks").glob("*.ipynb")))
     config["sphinx"]["config"]["myst_substitutions"] = kept

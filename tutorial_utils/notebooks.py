@@ -37,11 +37,12 @@ def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
     """Return the notebooks that are meant; all chapters of the folder when no name is given.
 
     Args:
-        names: each a number (``3``), a stem (``03_post_training_quantization``) or a path.
+        names: each a number (``3``), a stem (``03_post_training_quantization``) or a path, of a
+            notebook or of a folder of them.
         folder: where the chapters are.
     """
     chapters = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    found = [_find_notebook(name, chapters) for name in names] or chapters
+    found = [path for name in names for path in _find_notebooks(name, chapters)] or chapters
     if not found:
         raise InputError(f"{folder}: no notebook named NN_topic.ipynb in it")
     stems = [path.stem for path in found]
@@ -51,12 +52,14 @@ def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
     return found
 
 
-def _find_notebook(name: str, chapters: list[Path]) -> Path:
+def _find_notebooks(name: str, chapters: list[Path]) -> list[Path]:
     for path in chapters:
         if name == path.stem or (name.isdecimal() and int(name) == int(path.stem[:2])):
-            return path
+            return [path]
     if name.endswith(".ipynb") and Path(name).is_file():
-        return Path(name).resolve()
+        return [Path(name).resolve()]
+    if inside := sorted(Path(name).resolve().glob("[0-9][0-9]_*.ipynb")):
+        return inside
     raise InputError(f"no notebook {name!r}{suggest(name, [path.stem for path in chapters])}")
 
 

@@ -1,0 +1,34 @@
+"""Checks for the exercises: ``check.quantize(quantize)`` says "correct", or what is wrong and why.
+
+Each exercise has a check of the same name. It runs the function on small inputs, compares with the
+package's own tested function, and names the first input that fails, what was expected, and the
+likely mistake. It never shows a solution, and it works on copies, so nothing of the reader's
+changes.
+
+>>> from tutorial_utils import check
+>>> check.soften(lambda logits, temperature: (logits / temperature).softmax(dim=1))
+correct: soften
+"""
+
+from collections.abc import Callable
+
+from . import chapter1, chapter2, chapter3, chapter4, chapter5, chapter6, chapter7, chapter8
+from .core import Case, Exercise, Verdict, examine
+
+_CHAPTERS = (chapter1, chapter2, chapter3, chapter4, chapter5, chapter6, chapter7, chapter8)
+EXERCISES = {exercise.name: exercise for module in _CHAPTERS for exercise in module.EXERCISES}
+
+__all__ = ["EXERCISES", "Case", "Exercise", "Verdict", "examine", *EXERCISES]
+
+
+def _make_check(exercise: Exercise) -> Callable[[object], None]:
+    def check(function: object) -> None:
+        print(examine(exercise, function).text)
+
+    check.__name__ = check.__qualname__ = exercise.name
+    check.__doc__ = f"Check your ``{exercise.name}``, an exercise of chapter {exercise.chapter}."
+    return check
+
+
+# check.quantize, check.fold_batch_norm, ...
+globals().update({name: _make_check(exercise) for name, exercise in EXERCISES.items()})

@@ -1,0 +1,168 @@
+"""Oracles and typical mistakes for the exercises of chapter 1."""
+
+import math
+
+import torch
+from torch import nn
+
+from tutorial_utils.measure import count_macs, wilson_interval
+
+from .core import Case, Exercise
+
+
+def _conv_cases() -> list[Case]:
+    def case(what: str, *layer: int, size: tuple[int, int] = (8, 8), **options: object) -> Case:
+        args = {"conv": nn.Conv2d(*layer, **options), "height": size[0], "width": size[1]}
+        return Case(what, args)
+
+    return [
+        case("a 1 x 1 convolution", 4, 6, 1),
+        case("a 3 x 3 convolution, padded", 3, 8, 3, padding=1),
+        case("a stride of 2: fewer output pixels", 4, 8, 3, padding=1, stride=2),
+        case("no padding: fewer output pixels", 4, 4, 3, size=(6, 9)),
+        case("a kernel that is not square", 4, 4, (3, 1), padding=(1, 0)),
+        case("groups: each output reads a part of the inputs", 8, 8, 3, padding=1, groups=4),
+    ]
+
+
+def _macs(conv: nn.Conv2d, height: int, width: int) -> int:
+    return count_macs(conv, torch.zeros(1, conv.in_channels, height, width))
+
+
+def _macs_at_input_size(conv: nn.Conv2d, height: int, width: int) -> int:
+    return conv.weight.numel() * height * width
+
+
+def _macs_without_groups(conv: nn.Conv2d, height: int, width: int) -> int:
+    return _macs(conv, height, width) * conv.groups
+
+
+def _macs_of_one_side(conv: nn.Conv2d, height: int, width: int) -> int:
+    return _macs(conv, height, width) // conv.kernel_size[0]
+
+
+def _wilson_cases() -> list[Case]:
+    pairs = {
+        "half of the images": (50, 100),
+        "most of the images": (188, 200),
+        "few images": (4, 5),
+        "all right, which the textbook interval calls certain": (20, 20),
+        "none right": (0, 20),
+    }
+    return [Case(what, {"n_correct": k, "n": n}) for what, (k, n) in pairs.items()]
+
+
+def _wald(n_correct: int, n: int) -> tuple[float, float]:
+    p = n_correct / n
+    half = 1.959964 * math.sqrt(p * (1 - p) / n)
+    return p - half, p + half
+
+
+def _wilson_at_90(n_correct: int, n: int) -> tuple[float, float]:
+    return _wilson(n_correct, n, 1.644854, 1.0)
+
+
+def _wilson_not_divided(n_correct: int, n: int) -> tuple[float, float]:
+    return _wilson(n_correct, n, 1.959964, 1 + 1.959964**2 / n)
+
+
+def _wilson(n_correct: int, n: int, z: float, factor: float) -> tuple[float, float]:
+    p, whole = n_correct / n, (1 + z**2 / n) / factor
+    middle = (p + z**2 / (2 * n)) / whole
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / whole
+    return middle - half, middle + half
+
+
+class _Machine:
+    """A clock in seconds and a function to time, slow at first and disturbed now and then."""
+
+    def __init__(self, usual_ms: float, n_slow: int, every: int):
+        self.usual_ms, self.n_slow, self.every = usual_ms, n_slow, every
+        self.now, self.times_ms = 100.0, []
+
+    def run(self) -> None:
+        number = len(self.times_ms)
+        disturbed = self.every and number % self.every == self.every - 1
+        factor = 50 if number < self.n_slow else 20 if disturbed else 1
+        self.times_ms.append(self.usual_ms * factor)
+        self.now += self.times_ms[-1] / 1e3
+
+    def clock(self) -> float:
+        return self.now
+
+
+def _timing_cases() -> list[Case]:
+    machines = {
+        "a steady machine, 2 ms for each call": _Machine(2.0, 0, 0),
+        "the first three calls are slow": _Machine(2.0, 3, 0),
+        "every seventh call is disturbed": _Machine(5.0, 0, 7),
+        "a slow start and disturbed calls": _Machine(0.25, 3, 6),
+    }
+    return [Case(what, {"run": m.run, "clock": m.clock}) for what, m in machines.items()]
+
+
+def _judge_timing(answer: float, run, clock) -> tuple[str, str] | None:
+    machine = run.__self__
+    usual, times = machine.usual_ms, machine.times_ms
+    expected = f"a time near {usual} ms, from at least 10 calls (yours: {len(times)})"
+    if math.isclose(answer, usual / 1e3, rel_tol=0.05):
+        return expected, "the clock counts seconds, and milliseconds were asked for"
+    if not math.isclose(answer, usual, rel_tol=0.05):
+        if machine.n_slow and answer > sum(times) / max(len(times), 1) * 0.99:
+            return expected, "the first calls warm up: make a few before you start to time"
+        if machine.every:
+            return expected, "a disturbed call takes far longer and moves the mean: use the median"
+        return expected, "take the clock before and after a call, and subtract"
+    if len(times) < 10:
+        return expected, "one call says little: repeat it, and take the median"
+    return None
+
+
+def _right_timing(run, clock) -> float:
+    times = []
+    for _ in range(30):
+        start = clock()
+        run()
+        times.append(1e3 * (clock() - start))
+    return sorted(times)[15]
+
+
+EXERCISES = (
+    Exercise(
+        1,
+        "conv_macs",
+        _conv_cases,
+        _macs,
+        (
+            (
+                lambda conv, height, width: 2 * _macs(conv, height, width),
+                "that is the number of FLOPs: a multiply-accumulate is one MAC, and two FLOPs",
+            ),
+            (
+                _macs_at_input_size,
+                "count the pixels of the output: stride and padding decide how many there are",
+            ),
+            (
+                _macs_without_groups,
+                "with groups, an output channel reads in_channels / groups channels only",
+            ),
+            (_macs_of_one_side, "the kernel has two sides: k x k products for each input channel"),
+        ),
+    ),
+    Exercise(
+        1,
+        "wilson_interval",
+        _wilson_cases,
+        wilson_interval,
+        (
+            (
+                _wald,
+                "that is the textbook interval, which fails near 0 and 1; Wilson's has a shifted "
+                "middle",
+            ),
+            (_wilson_at_90, "z belongs to 90 %; for 95 % it is 1.96"),
+            (_wilson_not_divided, "all of it is divided by 1 + z²/n"),
+        ),
+    ),
+    Exercise(1, "measure_ms", _timing_cases, _right_timing, judge=_judge_timing),
+)

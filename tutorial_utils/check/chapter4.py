@@ -1,0 +1,174 @@
+"""Oracles and typical mistakes for the exercises of chapter 4."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .core import Case, Exercise
+
+
+def _ste_cases() -> list[Case]:
+    def case(what: str, x: list, scale: float, zero_point: int, qmin: int, qmax: int) -> Case:
+        args = {"x": torch.tensor(x), "scale": scale, "zero_point": zero_point}
+        return Case(what, args | {"qmin": qmin, "qmax": qmax})
+
+    return [
+        case("values inside the range", [-1.2, 0.3, 0.9], 0.5, 0, -8, 7),
+        case("values on both sides of the range", [-9.0, -0.3, 0.6, 9.0], 0.5, 0, -4, 3),
+        case("a zero point", [[-0.3, 0.2], [1.1, 7.0]], 0.25, 2, 0, 15),
+    ]
+
+
+def _values_and_gradient(function: Callable, x: Tensor, *numbers: object) -> dict[str, object]:
+    """What fake quantization returns, and how a weighted sum of it depends on x."""
+    leaf = x.clone().requires_grad_()
+    y = function(leaf, *numbers)
+    if isinstance(y, Tensor) and y.shape == x.shape and y.requires_grad:
+        (y * torch.arange(1.0, x.numel() + 1).reshape(x.shape)).sum().backward()
+    gradient = torch.zeros_like(x) if leaf.grad is None else leaf.grad
+    return {"values": y, "gradient": gradient}
+
+
+def _integers(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    return torch.round(x / scale) + zero_point
+
+
+def _no_straight_through(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
+    return (_integers(x, scale, zero_point).clamp(qmin, qmax) - zero_point) * scale
+
+
+def _gradient_everywhere(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
+    return x + (_no_straight_through(x, scale, zero_point, qmin, qmax) - x).detach()
+
+
+def _not_dequantized(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
+    q = _integers(x, scale, zero_point)
+    return q.clamp(qmin, qmax).detach() + ((q >= qmin) & (q <= qmax)) * (x - x.detach())
+
+
+def _ste_not_clamped(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
+    return x + ((_integers(x, scale, zero_point) - zero_point) * scale - x).detach()
+
+
+def _step_cases() -> list[Case]:
+    generator = torch.Generator().manual_seed(0)
+
+    def case(what: str, n: int, n_in: int, scale: float, lr: float) -> Case:
+        shapes = {"weight": (n_in,), "inputs": (n, n_in), "targets": (n,)}
+        args = {name: torch.randn(*s, generator=generator) for name, s in shapes.items()}
+        return Case(what, args | {"scale": scale, "lr": lr})
+
+    return [
+        case("coarse rounding", 8, 3, 0.5, 0.1),
+        case("a step too small to reach the next mark", 6, 2, 1.0, 0.001),
+        case("finer rounding", 5, 4, 0.1, 0.05),
+    ]
+
+
+def _step(
+    weight: Tensor, inputs: Tensor, targets: Tensor, scale: float, lr: float, *, at: str = "rounded"
+) -> Tensor:
+    seen = torch.round(weight / scale) * scale if at == "rounded" else weight
+    return weight - lr * 2 / len(targets) * inputs.T @ (inputs @ seen - targets)
+
+
+def _step_from_rounded(
+    weight: Tensor, inputs: Tensor, targets: Tensor, scale: float, lr: float
+) -> Tensor:
+    rounded = torch.round(weight / scale) * scale
+    return _step(rounded, inputs, targets, scale, lr)
+
+
+def _rounding_cases() -> list[Case]:
+    generator = torch.Generator().manual_seed(3)
+
+    def case(what: str, n_in: int, n_bits: int) -> Case:
+        qmin, qmax = -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
+        # All weights are rounded down and all inputs are above 0, as behind a ReLU: errors add up.
+        below = torch.randint(qmin, qmax, (n_in,), generator=generator)
+        weight = 0.1 * (below + 0.2 + 0.25 * torch.rand(n_in, generator=generator))
+        inputs = torch.rand(64, n_in, generator=generator) + 0.5
+        args = {"weight": weight, "inputs": inputs, "scale": 0.1, "qmin": qmin, "qmax": qmax}
+        return Case(what, args)
+
+    return [
+        case("8 weights of 3 bits", 8, 3),
+        case("16 weights of 4 bits", 16, 4),
+        case("12 weights of 2 bits", 12, 2),
+    ]
+
+
+def _loss(q: Tensor, weight: Tensor, inputs: Tensor, scale: float) -> float:
+    return float((inputs @ (q * scale - weight)).square().mean())
+
+
+def _nearest(weight: Tensor, inputs: Tensor, scale: float, qmin: int, qmax: int) -> Tensor:
+    return torch.round(weight / scale).clamp(qmin, qmax).int()
+
+
+def _judge_rounding(
+    answer: Tensor, weight: Tensor, inputs: Tensor, scale: float, qmin: int, qmax: int
+) -> tuple[str, str] | None:
+    if answer.min() < qmin or answer.max() > qmax:
+        return f"integers from {qmin} to {qmax}", "clamp after each step, or at least at the end"
+    nearest = _nearest(weight, inputs, scale, qmin, qmax)
+    plain, yours = _loss(nearest, weight, inputs, scale), _loss(answer, weight, inputs, scale)
+    if yours <= 0.7 * plain:
+        return None
+    expected = f"a loss of at most {0.7 * plain:.4g}; the nearest integers give {plain:.4g}, yours "
+    expected += f"{yours:.4g}"
+    if torch.equal(answer.long(), nearest.long()):
+        return expected, "these are the nearest integers: let the inputs decide which way to round"
+    if yours > plain:
+        return expected, "worse than the nearest integers: start there, keep the best that you saw"
+    return expected, "the right direction; take more steps, or more starts, and keep the best"
+
+
+EXERCISES = (
+    Exercise(
+        4,
+        "fake_quantize",
+        _ste_cases,
+        torch.fake_quantize_per_tensor_affine,
+        (
+            (
+                _no_straight_through,
+                "the values are right, but rounding has gradient 0: pass the gradient around it",
+            ),
+            (
+                _gradient_everywhere,
+                "where a value was clamped, moving it changes nothing: its gradient is 0",
+            ),
+            (_not_dequantized, "these are the integers: map them back to real numbers"),
+            (_ste_not_clamped, "integers beyond qmin or qmax must be clamped"),
+        ),
+        observe=_values_and_gradient,
+    ),
+    Exercise(
+        4,
+        "qat_step",
+        _step_cases,
+        _step,
+        (
+            (
+                _step_from_rounded,
+                "the step is taken from the rounded weight, so small steps are lost at the next "
+                "rounding: step from the float weight",
+            ),
+            (
+                lambda *args: _step(*args, at="float"),
+                "the loss must see the rounded weight; the float weight only adds them up",
+            ),
+            (
+                lambda weight, *args: weight,
+                "nothing moved: the gradient has to pass straight through the rounding",
+            ),
+            (
+                lambda weight, *args: 2 * weight - _step(weight, *args),
+                "the loss would grow: step against the gradient",
+            ),
+        ),
+    ),
+    Exercise(4, "round_with_data", _rounding_cases, _nearest, judge=_judge_rounding),
+)
