@@ -4,7 +4,13 @@ import time
 
 import torch
 
-from tutorial_utils.timing import cpu_name, describe_machine, measure_latency
+from tutorial_utils.timing import (
+    cpu_name,
+    describe_machine,
+    has_fast_bf16,
+    measure_latency,
+    time_in_turns,
+)
 
 
 def test_the_median_is_the_time_of_one_call():
@@ -41,6 +47,35 @@ def test_gradients_are_off():
     seen = []
     measure_latency(lambda x: seen.append((x * weight).requires_grad), torch.ones(1), seconds=0.01)
     assert not any(seen)
+
+
+def test_models_are_timed_in_turns_after_a_warm_up():
+    calls = []
+
+    def call(name, seconds):
+        calls.append(name)
+        assert torch.is_inference_mode_enabled()
+        time.sleep(0.3 if len(calls) <= 6 else seconds)
+
+    runs = [lambda x: call("short", 0.005), lambda x: call("long", 0.02)]
+    short, long = time_in_turns(runs, torch.zeros(1), n_rounds=4)
+    assert calls == ["short", "long"] * 7
+    assert len(short) == len(long) == 4
+    assert 5 <= short.min() and short.median() < 20 <= long.min() and long.median() < 200
+
+
+def test_bf16_is_fast_where_the_processor_says_so(monkeypatch):
+    for capabilities, fast in (
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True, "avx512_bf16": False}, True),
+        ({"avx2": True, "avx512_bf16": False}, False),
+    ):
+        monkeypatch.setattr(
+            torch.cpu, "get_capabilities", lambda found=capabilities: found, raising=False
+        )
+        assert has_fast_bf16() is fast
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert has_fast_bf16() is False
 
 
 def test_the_machine_is_named():

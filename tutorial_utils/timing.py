@@ -1,9 +1,10 @@
 """How long one call of a model takes, and on which machine."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import torch
 
@@ -49,6 +50,50 @@ def measure_latency(
         )
         result = timer.blocked_autorange(min_run_time=seconds)
     return Latency(result.median * 1e3, result.iqr * 1e3)
+
+
+def time_in_turns(
+    runs: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+    inputs: torch.Tensor,
+    *,
+    n_rounds: int = 15,
+) -> torch.Tensor:
+    """Time one call of each model after the other, again and again, to compare them.
+
+    What else the machine does slows all the calls of a round, so that their ratio stays. Take the
+    median over the rounds of a ratio, or of the times.
+
+    Args:
+        runs: models, compiled models, or any callables that take ``inputs``; on the CPU.
+        inputs: one batch, ``(N, C, H, W)``.
+        n_rounds: how often to call each.
+
+    Returns:
+        milliseconds, ``(n_runs, n_rounds)``.
+
+    >>> time_in_turns([torch.nn.Identity(), torch.nn.ReLU()], torch.zeros(1), n_rounds=3).shape
+    torch.Size([2, 3])
+    """
+    rounds = []
+    with torch.inference_mode():
+        for n in range(-3, n_rounds):  # three rounds to warm up
+            times = []
+            for run in runs:
+                start = perf_counter()
+                run(inputs)
+                times.append(1e3 * (perf_counter() - start))
+            if n >= 0:
+                rounds.append(times)
+    return torch.tensor(rounds).T
+
+
+def has_fast_bf16() -> bool:
+    """Whether this processor multiplies 16-bit floats (bfloat16) faster than 32-bit ones.
+
+    On others they are emulated, and slower. Older versions of torch cannot tell; then it is False.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def cpu_name() -> str:
