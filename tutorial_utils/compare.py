@@ -50,6 +50,28 @@ def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float
     return torch.zeros(n_bins).double().index_add(0, bins, excess).abs().sum().item() / len(labels)
 
 
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Which models no other beats: none costs at most as much and is worth at least as much.
+
+    Args:
+        costs: of each model, less is better: bytes, milliseconds.
+        values: of each model, more is better: accuracy.
+
+    Returns:
+        indices, from the cheapest to the dearest. Of two models alike in both, the first counts.
+
+    >>> pareto_front([3, 1, 2, 2], [0.9, 0.7, 0.6, 0.8])
+    [1, 3, 0]
+    """
+    if len(costs) != len(values):
+        raise InputError(f"{len(costs)} costs, {len(values)} values: expected one of each a model")
+    front: list[int] = []
+    for i in sorted(range(len(costs)), key=lambda i: (costs[i], -values[i], i)):
+        if not front or values[i] > values[front[-1]]:
+            front.append(i)
+    return front
+
+
 class Difference(NamedTuple):
     """Mean of paired differences and its 95 % interval."""
 

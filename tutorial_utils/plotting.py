@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 
+from tutorial_utils.compare import pareto_front
+
 
 def show_images(images: torch.Tensor, titles: Sequence[str], n_columns: int = 8) -> None:
     """A grid of ``uint8`` images ``(N, 3, H, W)``, each with its title."""
@@ -141,4 +143,16 @@ def plot_share_of_time(
     """Time against MACs, both as shares of the first network's, which has all the MACs."""
     ax.plot(shares, [time_ms / times_ms[0] for time_ms in times_ms], marker="o", label=label)
     ax.set(xlabel="share of the MACs", ylabel="share of the time", xlim=(0, None), ylim=(0, None))
+    return ax
+
+
+def plot_pareto(
+    ax: Axes, costs: Sequence[float], values: Sequence[float], labels: Sequence[str]
+) -> Axes:
+    """A dot for each model, in a colour of its own, and a line along the Pareto front."""
+    front = pareto_front(costs, values)
+    ax.plot([costs[i] for i in front], [values[i] for i in front], color="gray", zorder=1)
+    for i, (cost, value, label) in enumerate(zip(costs, values, labels, strict=True)):
+        marker = "os^Dvp"[i % 6]
+        ax.plot(cost, value, marker, color=f"C{i % 10}", markersize=8, alpha=0.8, label=label)
     return ax
