@@ -9,6 +9,7 @@ that knows nothing of PyTorch passes in, and an AOTInductor package does not che
 """
 
 import contextlib
+import copy
 import importlib.util
 import io
 import json
@@ -219,13 +220,20 @@ def save_executorch(model: nn.Module, calibration: Tensor, path: str | os.PathLi
     """
     path = _checked(model, path, ".pte")
     _require("executorch")
-    with warnings.catch_warnings():  # it reads its own files with a deprecated function
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
-        from executorch.exir import to_edge_transform_and_lower
+    with warnings.catch_warnings():  # it reads its own files with deprecated functions
+        warnings.filterwarnings("ignore", ".*Use files\\(\\) instead", DeprecationWarning)
+        program = _lower_for_xnnpack(model, calibration)
+    with _replacing(path) as part:
+        part.write_bytes(program)
+    return path
 
-    from tutorial_utils.quantization import convert_pt2e, copy, prepare_pt2e
+
+def _lower_for_xnnpack(model: nn.Module, calibration: Tensor) -> bytes:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
+    from executorch.exir import to_edge_transform_and_lower
+
+    from tutorial_utils.quantization import convert_pt2e, prepare_pt2e
 
     model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     config = xnnpack.get_symmetric_quantization_config(is_per_channel=True)
@@ -236,9 +244,7 @@ def save_executorch(model: nn.Module, calibration: Tensor, path: str | os.PathLi
             prepared(batch)
     program = _export(convert_pt2e(prepared), calibration, MAX_BATCH)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    with _replacing(path) as part:
-        part.write_bytes(lowered.to_executorch().buffer)
-    return path
+    return lowered.to_executorch().buffer
 
 
 @dataclass(frozen=True)

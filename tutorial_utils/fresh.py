@@ -83,7 +83,7 @@ LOADERS = {
 }
 
 
-def time_calls(run: Run, images: np.ndarray, seconds: float = 0.4) -> tuple[float, float]:
+def time_calls(run: Run, images: np.ndarray, seconds: float = 0.3) -> tuple[float, float]:
     """Median and interquartile range in milliseconds, after a warm-up of some calls."""
     for _ in range(3):
         run(images)
