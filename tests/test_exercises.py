@@ -1,6 +1,7 @@
 """Exercises are made from their solutions, and both do what they say. (Checks: test_check.py.)"""
 
 import ast
+import builtins
 import contextlib
 import copy
 import importlib.metadata
@@ -141,11 +142,13 @@ def test_the_page_shows_the_stub_and_hides_the_solution():
 # Progress
 
 
-def state_of(*, printed=None, defined=1, run=2):
+def state_of(*, printed=None, error=False, defined=1, run=2):
     notebook = solved_notebook()
     notebook.cells[0].execution_count, notebook.cells[1].execution_count = defined, run
     if printed:
         notebook.cells[1].outputs = [new_output("stream", name="stdout", text=printed)]
+    if error:
+        notebook.cells[1].outputs = [new_output("error", ename="NameError", evalue="f")]
     return notebook
 
 
@@ -157,6 +160,7 @@ def state_of(*, printed=None, defined=1, run=2):
         (state_of(printed="correct: g\n"), "not yet"),
         (state_of(printed="not yet: f, case 1\nhint: say 'correct: f'\n"), "not yet"),
         (state_of(printed="not written yet: f raises\n"), "not written"),
+        (state_of(error=True), "not yet"),
         (state_of(printed="correct: f\n", defined=3), "check again"),
         (state_of(printed="correct: f\n", defined=None, run=None), "solved"),
     ],
@@ -339,3 +343,42 @@ def test_every_exercise_and_solution_begins_with_that_cell():
     for path in [*EXERCISES, *SOLUTIONS]:
         cell = nbformat.read(path, as_version=4).cells[1]
         assert cell.source == install_cell(url) and tags(cell) == ["hide-input"]
+
+
+# The routes of book/workshop.md: the sections of a chapter that are run, one after the other.
+ROUTES = {
+    "01_measure_first": ["", "The data", "Idea 1", "Idea 4"],
+    "02_quantization_from_scratch": ["", "The baseline", "Idea 1", "Idea 2", "Where it breaks"],
+    "03_post_training_quantization": [
+        "", "The baseline", "Idea 1", "Idea 2", "Idea 3", "Speed",
+    ],
+    "05_unstructured_pruning": ["", "The baseline", "Idea 1", "Idea 2", "Idea 3"],
+    "07_knowledge_distillation": ["", "The baseline", "Idea 1", "Idea 2", "Where it breaks"],
+}  # fmt: skip
+
+
+def names(source, context):
+    tree = ast.parse(source)
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+
+
+@pytest.mark.parametrize("stem", ROUTES)
+def test_the_cells_of_a_route_need_nothing_that_it_skips(stem):
+    section, known, wanted, found = "", set(dir(builtins)), ROUTES[stem], set()
+    for cell in read_notebook(FOLDER / f"{stem}.ipynb").cells:
+        if cell.cell_type == "markdown":
+            section = (re.findall(r"^## (.*)", cell.source, re.MULTILINE) or [section])[-1]
+            continue
+        start = next(
+            (w for w in wanted if section.startswith(w) and bool(w) == bool(section)), None
+        )
+        if start is not None:
+            found.add(start)
+            defined = names(cell.source, ast.Store) | {
+                getattr(node, "asname", None) or getattr(node, "arg", None) or node.name
+                for node in ast.walk(ast.parse(cell.source))
+                if isinstance(node, ast.alias | ast.arg | ast.FunctionDef)
+            }
+            assert names(cell.source, ast.Load) <= known | defined, cell.source
+            known |= defined
+    assert found == set(wanted)

@@ -61,7 +61,8 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
     (target / "notebooks").mkdir()
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         executed = notebooks / path.name
-        shutil.copy(executed if executed.exists() else path, target / "notebooks")
+        page = page_from(read_notebook(executed if executed.exists() else path))
+        write_notebook(page, target / "notebooks" / path.name)
     for path in sorted((root / "notebooks" / "solutions").glob("*.ipynb")):
         executed = notebooks / "solutions" / path.name
         page = page_from(read_notebook(executed if executed.exists() else path))

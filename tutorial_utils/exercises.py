@@ -87,8 +87,17 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
 
 
 def page_from(solution: NotebookNode) -> NotebookNode:
-    """Return the page of the book: each stub, and below it the solution behind a drop-down."""
+    """Return the page of the book: each stub, and below it the solution behind a drop-down.
+
+    A chapter, which has no solutions, only gets a title for the drop-down of its first cell.
+    """
     page = copy.deepcopy(solution)
+    for cell in page.cells:
+        if cell.get("id") == "install":
+            cell.metadata["mystnb"] = {
+                "code_prompt_show": "Show the cell that installs the package where it is missing",
+                "code_prompt_hide": "Hide that cell",
+            }
     # Backwards, because each stub that is put in moves the cells below it.
     for name, position in reversed(solutions(solution).items()):
         cell = page.cells[position]

@@ -50,7 +50,7 @@ def _count(cell: NotebookNode) -> int:
 
 def _state(name: str, cell: NotebookNode, defined: int) -> str:
     text = "".join(output.get("text", "") for output in cell.outputs)
-    if not text:
+    if not cell.outputs:
         return "not run"
     if _count(cell) < defined:
         return "check again"
