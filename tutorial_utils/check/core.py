@@ -130,7 +130,8 @@ _SIGNATURE = "keep the arguments and their order as they were in the stub"
 
 def _advice(error: BaseException) -> str | None:
     wrong_call = isinstance(error, TypeError) and "argument" in str(error)
-    return _SIGNATURE if wrong_call and error.__traceback__.tb_next.tb_next is None else None
+    n_frames = len(traceback.extract_tb(error.__traceback__))  # two: the function never began
+    return _SIGNATURE if wrong_call and n_frames <= 2 else None
 
 
 def _describe(error: BaseException, function: Callable) -> str:
