@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from conftest import ROOT, write_cells
 
 from tutorial_utils.__main__ import main
+from tutorial_utils.address import files_with_address
 from tutorial_utils.book import build, fill_results, readme_with_results, stage
 from tutorial_utils.errors import InputError
 from tutorial_utils.notebooks import kept_results, tags
@@ -171,13 +172,23 @@ def test_a_wrong_page_fails_and_leaves_the_last_good_book(clone, page, reason):
     assert good.read_text() == "good"
 
 
+# Where an address of this repository stands; other links to GitHub are to other projects.
+ADDRESS = re.compile(
+    r"(?:colab\.research\.google\.com/github/|mybinder\.org/v2/gh/|git\+https://github\.com/|"
+    r"git clone https://github\.com/|repository_url: https://github\.com/|github\.com/(?=example/))"
+    r"([\w.-]+/[\w.-]+)"
+)
+
+
 def test_the_address_of_the_repository_is_the_same_everywhere():
     url = CONFIG["sphinx"]["config"]["html_theme_options"]["repository_url"]
     owner_and_name = url.removeprefix("https://github.com/")
-    files = [*NOTEBOOKS, *(ROOT / "book").glob("*.md"), ROOT / "README.md", ROOT / "pyproject.toml"]
-    for file in files:
-        for found in re.findall(r"github\.com/(example/[\w.-]+)", file.read_text(encoding="utf-8")):
-            assert found.removesuffix(".git") == owner_and_name, file
+    n_found = 0
+    for file in files_with_address(ROOT):
+        for found in ADDRESS.findall(file.read_text(encoding="utf-8")):
+            assert found.removesuffix(".git") == owner_and_name, f"{file}: make address URL={url}"
+            n_found += 1
+    assert n_found > 2 * len(NOTEBOOKS)
 
 
 def test_pages_and_readme_name_only_results_that_are_kept():

@@ -249,7 +249,10 @@ def test_heads_are_put_into_a_notebook_that_has_none(copy_of_book):
     notebook = read_notebook(path)
     code = notebook.cells[1]
     code.execution_count = 1
-    code.outputs = [new_output("execute_result", data={"text/plain": "2"}, execution_count=1)]
+    code.outputs = [
+        new_output("execute_result", data={"text/plain": "2"}, execution_count=1),
+        new_output("error", ename="E", evalue="e", traceback=["Cell In[1], line 1"]),
+    ]
     write_notebook(notebook, path)
     assert path in write_all(copy_of_book)
     made = read_notebook(path)
@@ -262,6 +265,7 @@ def test_heads_are_put_into_a_notebook_that_has_none(copy_of_book):
     assert install.source == install_cell(read_address(copy_of_book)[0])
     assert (install.execution_count, code.execution_count) == (1, 2)
     assert code.outputs[0].execution_count == 2
+    assert code.outputs[1].traceback == ["Cell In[2], line 1"]
     assert path not in write_all(copy_of_book)  # nothing is put in twice
     back = read_notebook(copy_of_book / "notebooks" / "exercises" / path.name)
     assert "[chapter 1](../01_measure_first.ipynb)" in back.cells[0].source

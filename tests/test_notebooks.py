@@ -11,7 +11,14 @@ import nbformat
 import pytest
 from conftest import ROOT, write_cells
 
-from tutorial_utils.notebooks import error_in, kept_results, read_parameters, tags
+from tutorial_utils.address import refresh
+from tutorial_utils.notebooks import (
+    error_in,
+    kept_results,
+    read_notebook,
+    read_parameters,
+    tags,
+)
 from tutorial_utils.parameters import check_value, read_declarations
 from tutorial_utils.run import run_notebooks
 
@@ -156,9 +163,15 @@ def test_teaching_cells_fit_on_a_screen(notebook):
 def test_a_chapter_begins_with_title_imports_and_parameters(path, notebook):
     assert notebook.cells[0].cell_type == "markdown"
     assert notebook.cells[0].source.startswith(f"# {int(path.stem[:2])}. ")
-    imports, parameters = code_cells(notebook)[:2]
+    install, imports, parameters = code_cells(notebook)[:3]
+    assert install.id == "install", "make exercises"
     assert all(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.parse(imports.source).body)
     assert "parameters" in tags(parameters)
+
+
+def test_badges_first_cells_and_links_are_as_they_should_be():
+    for path, expected in refresh(ROOT).items():
+        assert read_notebook(path) == expected, f"{path}: make exercises"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

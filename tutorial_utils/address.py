@@ -118,13 +118,22 @@ def _link_exercises_(notebook: NotebookNode, link: str | None) -> None:
 
 
 def _count_(notebook: NotebookNode) -> None:
+    """Count the cells of an executed notebook anew, in the frames of expected errors as well."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if any(cell.execution_count for cell in cells):
-        for number, cell in enumerate(cells, 1):
-            cell.execution_count = number
-            for output in cell.outputs:
-                if output.output_type == "execute_result":
-                    output.execution_count = number
+    if not any(cell.execution_count for cell in cells):
+        return
+    new = {cell.execution_count: number for number, cell in enumerate(cells, 1)}
+
+    def renumber(found: re.Match) -> str:
+        return f"In[{new.get(int(found.group(1)), found.group(1))}]"
+
+    for number, cell in enumerate(cells, 1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+            if output.output_type == "error":
+                output.traceback = [re.sub(r"In\[(\d+)\]", renumber, t) for t in output.traceback]
 
 
 def refresh(root: Path) -> dict[Path, NotebookNode]:
