@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 
-from tutorial_utils.plotting import plot_curves
+from tutorial_utils.plotting import plot_curves, plot_pareto
 
 
 def test_only_the_named_curves_get_a_label_and_all_are_drawn():
@@ -12,4 +12,14 @@ def test_only_the_named_curves_get_a_label_and_all_are_drawn():
     assert ax.get_legend_handles_labels()[1] == ["a", "c"]
     assert [list(line.get_ydata()) for line in ax.lines] == list(curves.values())
     assert all(list(line.get_xdata()) == [0.1, 0.9] for line in ax.lines)
+    plt.close()
+
+
+def test_every_model_gets_a_dot_and_the_front_a_line():
+    _, ax = plt.subplots()
+    plot_pareto(ax, [3, 1, 2], [0.9, 0.7, 0.6], ["a", "b", "c"])
+    assert ax.get_legend_handles_labels()[1] == ["a", "b", "c"]
+    front, *dots = [line.get_xydata().tolist() for line in ax.lines]
+    assert front == [[1, 0.7], [3, 0.9]]
+    assert dots == [[[3, 0.9]], [[1, 0.7]], [[2, 0.6]]]
     plt.close()

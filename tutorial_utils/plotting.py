@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 
 from tutorial_utils.compare import pareto_front
 
@@ -149,8 +150,12 @@ def plot_share_of_time(
 def plot_pareto(
     ax: Axes, costs: Sequence[float], values: Sequence[float], labels: Sequence[str]
 ) -> Axes:
-    """A dot for each model, in a colour of its own, and a line along the Pareto front."""
+    """A dot for each model, and a line along the Pareto front; costs on a logarithmic axis."""
     front = pareto_front(costs, values)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.plot([costs[i] for i in front], [values[i] for i in front], color="gray", zorder=1)
     for i, (cost, value, label) in enumerate(zip(costs, values, labels, strict=True)):
         marker = "os^Dvp"[i % 6]

@@ -38,19 +38,19 @@ _INT4: Step = ("quantize", {"n_bits": 4})
 
 RECIPES: dict[str, list[Step]] = {
     "float32": [],
-    "control: trained on": [("train", {"share": 2})],
+    "control: trained on": [("train", {"share": 1.5})],
     "PTQ, 8 bits": [_INT8],
-    "QAT, 4 bits": [("train_quantized", {"n_bits": 4, "share": 0.5})],
-    "unstructured, 80 %": [("prune_and_train", {"sparsity": 0.8, "share": 2})],
+    "QAT, 4 bits": [("train_quantized", {"n_bits": 4, "share": 0.25})],
+    "unstructured, 80 %": [("prune_and_train", {"sparsity": 0.8, "share": 1.5})],
     "structured, half": [_HALF, ("train", {})],
     "KD": [_SMALL, _DISTIL],
     "structured + KD": [_HALF, _DISTIL],
     "structured + KD + PTQ": [_HALF, _DISTIL, _INT8],
     "structured + KD + QAT, 4 bits": [
-        _HALF, _DISTIL, ("train_quantized", {"n_bits": 4, "share": 0.5, "taught": True}),
+        _HALF, _DISTIL, ("train_quantized", {"n_bits": 4, "share": 0.25, "taught": True}),
     ],
     "KD + PTQ": [_SMALL, _DISTIL, _INT8],
-    "all of it": [_SMALL, _NARROW, ("distil", {"share": 3}), _INT8],
+    "cut student + KD + PTQ": [_SMALL, _NARROW, ("distil", {"share": 3}), _INT8],
 }  # fmt: skip
 
 ORDERS: dict[str, list[Step]] = {

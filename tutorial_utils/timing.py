@@ -21,6 +21,16 @@ class Latency:
     median_ms: float
     iqr_ms: float
 
+    @classmethod
+    def of(cls, times_ms: torch.Tensor) -> "Latency":
+        """Median and interquartile range of single times, a row of `time_in_turns`.
+
+        >>> Latency.of(torch.tensor([1.0, 2.0, 3.0, 4.0, 9.0]))
+        Latency(median_ms=3.0, iqr_ms=2.0)
+        """
+        first, median, third = times_ms.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+        return cls(median, third - first)
+
 
 def measure_latency(
     run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, *, seconds: float = 0.4
