@@ -239,6 +239,8 @@ def test_the_oldest_versions_tested_are_the_lower_bounds():
 
 
 def test_every_module_is_on_the_page_of_the_package():
-    shown = re.findall(r"automodule:: tutorial_utils\.(\w+)", (ROOT / "book/api.md").read_text())
+    text = (ROOT / "book/api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"automodule:: tutorial_utils\.([\w.]+)", text)
     modules = {path.stem for path in (ROOT / "tutorial_utils").glob("[a-z]*.py")}
-    assert sorted(shown) == sorted(modules)
+    # Of the checks only the machinery: the other modules hold answers.
+    assert sorted(shown) == sorted(modules | {"check", "check.core"})
