@@ -77,7 +77,7 @@ def test_what_makes_no_claim_is_refused(sentence, value, arguments, capsys):
 
 
 def test_every_claim_is_recorded_also_skipped_and_false_ones(record):
-    claim("small", 0.25, at_most=0.3)
+    claim("small", np.float64(0.25), at_most=0.3)
     claim("true", True)
     claim("later", None, skip="no GPU here")
     with pytest.raises(AssertionError):

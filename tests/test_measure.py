@@ -11,6 +11,7 @@ from torch import nn
 from tutorial_utils import measure
 from tutorial_utils.data import Split
 from tutorial_utils.errors import InputError
+from tutorial_utils.timing import Latency
 
 
 @pytest.fixture
@@ -114,6 +115,18 @@ def test_measure_times_and_scores_the_compiled_form(net, split):
     row = measure.measure("net", net, split, batch_sizes=(2, 8), run=run, compile_s=1.5)
     assert row.accuracy == 14 / 70 and row.compile_s == 1.5
     assert sizes.count(2) > 3 and sizes.count(8) > 3
+
+
+def test_a_latency_that_is_known_is_not_measured_again(net, split):
+    calls = []
+
+    def run(inputs):
+        calls.append(len(inputs))
+        return net(inputs)
+
+    known = {2: Latency(1.5, 0.5)}
+    row = measure.measure("net", net, split, batch_sizes=(35,), run=run, latency=known)
+    assert row.latency == known and calls == [35, 35]
 
 
 def test_measure_refuses_a_split_that_cannot_fill_a_batch(net, split):

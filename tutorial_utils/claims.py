@@ -68,7 +68,7 @@ def claim(
 
 def _plain(sentence: str, value: object) -> bool | float:
     """A Python bool, int or float from those and from tensors and arrays with one element."""
-    if not isinstance(value, bool | int | float) and hasattr(value, "item"):
+    if hasattr(value, "item"):
         try:
             value = value.item()
         except (RuntimeError, ValueError) as error:

@@ -151,6 +151,7 @@ def measure(
     batch_sizes: tuple[int, ...] = (1, 64),
     run: Callable | None = None,
     compile_s: float | None = None,
+    latency: dict[int, Latency] | None = None,
 ) -> Measurement:
     """Measure a model on the images of ``split``.
 
@@ -161,6 +162,7 @@ def measure(
         batch_sizes: numbers of images per call to time.
         run: what is executed, if it is not ``model`` itself: the compiled form of it.
         compile_s: how long it took to compile ``run``, in seconds.
+        latency: by batch size, if it was measured before (`time_in_turns`).
 
     Raises:
         InputError: if ``split`` has fewer images than the largest batch.
@@ -183,6 +185,6 @@ def measure(
         size_bytes=size_bytes(model),
         compressed_bytes=compressed_bytes(model),
         macs=count_macs(model, inputs[:1]),
-        latency={size: measure_latency(run, inputs[:size]) for size in batch_sizes},
+        latency=latency or {n: measure_latency(run, inputs[:n]) for n in batch_sizes},
         compile_s=compile_s,
     )
