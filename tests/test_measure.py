@@ -132,3 +132,13 @@ def test_a_latency_that_is_known_is_not_measured_again(net, split):
 def test_measure_refuses_a_split_that_cannot_fill_a_batch(net, split):
     with pytest.raises(InputError, match="70 images cannot fill a batch of 128"):
         measure.measure("net", net, split, batch_sizes=(1, 128))
+
+
+def test_models_in_turns_are_measured_as_one_by_one(net, split):
+    models = {"net": net, "other": copy.deepcopy(net)}
+    runs = {"net": net, "other": lambda inputs: -net(inputs)}
+    rows = measure.measure_in_turns(models, split, batch_sizes=(1, 8), runs=runs)
+    for name, row in rows.items():
+        alone = measure.measure(name, models[name], split, batch_sizes=(1, 8), run=runs[name])
+        assert row.accuracy == alone.accuracy and row.size_bytes == alone.size_bytes
+        assert row.name == name and set(row.latency) == {1, 8}

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tutorial_utils.data import Split, to_inputs
 from tutorial_utils.errors import InputError
-from tutorial_utils.timing import Latency, describe_machine, measure_latency
+from tutorial_utils.timing import Latency, describe_machine, measure_latency, time_in_turns
 from tutorial_utils.training import predict
 
 # Entries of a state dict that describe weights or activations but are not weights themselves.
@@ -188,3 +188,30 @@ def measure(
         latency=latency or {n: measure_latency(run, inputs[:n]) for n in batch_sizes},
         compile_s=compile_s,
     )
+
+
+def measure_in_turns(
+    models: dict[str, torch.nn.Module],
+    split: Split,
+    *,
+    batch_sizes: tuple[int, ...] = (1, 64),
+    runs: dict[str, Callable] | None = None,
+) -> dict[str, Measurement]:
+    """Measure several models, and time them in turns, so that their times can be compared.
+
+    Args:
+        models: by name.
+        split: as for `measure`, like ``batch_sizes``.
+        runs: by the same names, what is executed: the compiled forms.
+    """
+    runs = runs or models
+    inputs = to_inputs(split[: max(batch_sizes)])
+    calls = [runs[name] for name in models]
+    turns = {n: time_in_turns(calls, inputs[:n], n_rounds=30) for n in batch_sizes}
+    rows = {}
+    for i, (name, model) in enumerate(models.items()):
+        latency = {n: Latency.of(times[i]) for n, times in turns.items()}
+        rows[name] = measure(
+            name, model, split, batch_sizes=batch_sizes, run=runs[name], latency=latency
+        )
+    return rows
