@@ -71,7 +71,9 @@ def time_in_turns(
     """Time one call of each model after the other, again and again, to compare them.
 
     What else the machine does slows all the calls of a round, so that their ratio stays. Take the
-    median over the rounds of a ratio, or of the times.
+    median over the rounds of a ratio, or of the times. Of two calls of a model the second counts:
+    the first brings its weights back into the caches, where a model that is used all the time has
+    them.
 
     Args:
         runs: models, compiled models, or any callables that take ``inputs``; on the CPU.
@@ -89,6 +91,7 @@ def time_in_turns(
         for n in range(-3, n_rounds):  # three rounds to warm up
             times = []
             for run in runs:
+                run(inputs)
                 start = perf_counter()
                 run(inputs)
                 times.append(1e3 * (perf_counter() - start))
