@@ -207,7 +207,7 @@ def measure_in_turns(
     runs = runs or models
     inputs = to_inputs(split[: max(batch_sizes)])
     calls = [runs[name] for name in models]
-    turns = {n: time_in_turns(calls, inputs[:n], n_rounds=30) for n in batch_sizes}
+    turns = {n: time_in_turns(calls, inputs[:n]) for n in batch_sizes}
     rows = {}
     for i, (name, model) in enumerate(models.items()):
         latency = {n: Latency.of(times[i]) for n, times in turns.items()}
