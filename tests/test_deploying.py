@@ -9,14 +9,13 @@ import torch
 from torch import nn
 
 from tutorial_utils import deploying, fresh
+from tutorial_utils.apart import kernel_ms, run_apart
 from tutorial_utils.deploying import (
     RuntimeMissing,
     count_integer_convolutions,
-    kernel_ms,
     missing,
     package_target,
     quantize_onnx,
-    run_apart,
     save_aoti,
     save_executorch,
     save_exported,

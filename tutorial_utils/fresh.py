@@ -1,4 +1,4 @@
-"""Run as a program by `deploying.run_apart`: loads one exported file and measures it.
+"""Run as a program by `apart.run_apart`: loads one exported file and measures it.
 
 It imports NumPy and the runtime of the format, nothing else; so it is also the smallest example of
 how to load each format. Usage, in a folder with the images in inputs.npy:
