@@ -34,9 +34,9 @@ class _Specs(KernelSpecManager):
     """Knows one kernel: this interpreter, whatever kernel is installed under its name."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(
-            resource_dir=ipykernel.kernelspec.RESOURCES, **ipykernel.kernelspec.get_kernel_dict()
-        )
+        # A kernel is interrupted before it is shut down, and would log that as an error.
+        kernel = ipykernel.kernelspec.get_kernel_dict(["--log-level=CRITICAL"])
+        return KernelSpec(resource_dir=ipykernel.kernelspec.RESOURCES, **kernel)
 
 
 class _Kernel(AsyncKernelManager):
