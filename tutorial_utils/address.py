@@ -17,6 +17,7 @@ from nbformat.v4 import new_code_cell
 
 from tutorial_utils.errors import InputError
 from tutorial_utils.exercises import exercise_from
+from tutorial_utils.files import replacing
 from tutorial_utils.notebooks import read_notebook, write_notebook
 
 _BADGES = "[![Open in Colab]"
@@ -177,9 +178,8 @@ def set_address(root: Path, url: str) -> None:
     for path in files_with_address(root):
         text = path.read_text(encoding="utf-8")
         if old in text:
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_text(text.replace(old, new), encoding="utf-8")
-            os.replace(partial, path)
+            with replacing(path) as temporary:
+                temporary.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def files_with_address(root: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tutorial_utils.errors import InputError
+from tutorial_utils.files import replacing
 
 
 def cache_dir() -> Path:
@@ -32,7 +33,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to; it becomes `path` only when the block has succeeded.
+    """Write a file of the cache under a temporary name, as `files.replacing`.
 
     Args:
         path: the final name; its folder is made if needed.
@@ -40,20 +41,15 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: when the file cannot be written (no permission, disk full).
     """
-    # The same folder, because os.replace is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise InputError(
             f"cannot write {path} ({error}): make room or choose another folder with "
             "the environment variable TUTORIAL_UTILS_CACHE"
         ) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def read_cached(path: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -15,7 +15,6 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -25,6 +24,7 @@ from torch.export import Dim, ExportedProgram
 
 from tutorial_utils import fresh
 from tutorial_utils.errors import InputError
+from tutorial_utils.files import replacing
 from tutorial_utils.inference import CompilerMissing, has_compiler
 from tutorial_utils.logs import errors_only
 
@@ -78,7 +78,7 @@ def save_exported(model: nn.Module, example: Tensor, path: str | os.PathLike) ->
     for node in program.graph.nodes:
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
             node.meta.pop(key, None)
-    with _replacing(path) as part, warnings.catch_warnings():
+    with replacing(path) as part, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)  # harmless
         torch.export.save(program, part)
     return path
@@ -105,7 +105,7 @@ def save_aoti(
         "max_autotune_report_choices_stats": False,
     }
     with (
-        _replacing(path) as part,
+        replacing(path) as part,
         errors_only("torch.utils.cpp_extension"),  # "No CUDA runtime": we compile for the CPU
         mock.patch.object(select_algorithm, "PRINT_AUTOTUNE", False),
         warnings.catch_warnings(),
@@ -135,7 +135,7 @@ def save_onnx(model: nn.Module, example: Tensor, path: str | os.PathLike) -> Pat
         exported = torch.onnx.export(
             program, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
         )
-    with _replacing(path) as part:
+    with replacing(path) as part:
         exported.save(part, external_data=False)
     return path
 
@@ -174,7 +174,7 @@ def quantize_onnx(
     if unsigned:
         settings |= {"activation_type": QuantType.QUInt8, "per_channel": True}
     path = Path(path)
-    with _replacing(path) as part, errors_only("root"):  # advice on a step not needed here
+    with replacing(path) as part, errors_only("root"):  # advice on a step not needed here
         quantization.quantize_static(str(source), str(part), Reader(), **settings)
     return path
 
@@ -216,7 +216,7 @@ def save_executorch(model: nn.Module, calibration: Tensor, path: str | os.PathLi
     with warnings.catch_warnings():  # it reads its own files with deprecated functions
         warnings.filterwarnings("ignore", ".*Use files\\(\\) instead", DeprecationWarning)
         program = _lower_for_xnnpack(model, calibration)
-    with _replacing(path) as part:
+    with replacing(path) as part:
         part.write_bytes(program)
     return path
 
@@ -286,14 +286,3 @@ def _require(kind: str) -> None:
     if reason:
         names = " ".join(_MODULES[kind])
         raise RuntimeMissing(f"{reason}. Install with: python -m pip install {names}")
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, which becomes `path` when all is written."""
-    part = path.with_name(f".part-{path.name}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

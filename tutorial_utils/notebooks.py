@@ -1,7 +1,6 @@
 """Notebooks as files: which there are, what they declare, and the form in which they are stored."""
 
 import ast
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from .errors import InputError
+from .files import replacing
 
 KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 _RECORD = "application/papermill.record/"  # the prefix of what is stored and not shown
@@ -89,9 +89,8 @@ def read_notebook(path: Path) -> NotebookNode:
 def write_notebook(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook under a temporary name first, so that a file of that name is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    nbformat.write(notebook, partial)
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 def tags(cell: NotebookNode) -> list[str]:
