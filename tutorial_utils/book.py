@@ -59,15 +59,12 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
     if (target / "book" / "_static").exists():
         (target / "book" / "_static").rename(target / "_static")  # where Sphinx looks for styles
     (target / "notebooks").mkdir()
-    for path in sorted((root / "notebooks").glob("*.ipynb")):
-        executed = notebooks / path.name
-        page = page_from(read_notebook(executed if executed.exists() else path))
-        write_notebook(page, target / "notebooks" / path.name)
-    for path in sorted((root / "notebooks" / "solutions").glob("*.ipynb")):
-        executed = notebooks / "solutions" / path.name
-        page = page_from(read_notebook(executed if executed.exists() else path))
-        # The page is where the exercise is, so that a link to the notebook leads to the page.
-        write_notebook(page, target / "notebooks" / "exercises" / path.name)
+    # The page of a solution is where its exercise is, so that a link to that leads to the page.
+    for folder, shown in ((".", "."), ("solutions", "exercises")):
+        for path in sorted((root / "notebooks" / folder).glob("*.ipynb")):
+            executed = notebooks / folder / path.name
+            page = page_from(read_notebook(executed if executed.exists() else path))
+            write_notebook(page, target / "notebooks" / shown / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     kept = kept_results(sorted((target / "notebooks").glob("*.ipynb")))
     config["sphinx"]["config"]["myst_substitutions"] = kept

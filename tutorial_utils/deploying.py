@@ -20,13 +20,13 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
 
 from tutorial_utils import fresh
 from tutorial_utils.errors import InputError
 from tutorial_utils.files import replacing
 from tutorial_utils.inference import CompilerMissing, has_compiler
 from tutorial_utils.logs import errors_only
+from tutorial_utils.quantization import convert_pt2e, export_program, prepare_pt2e
 
 MAX_BATCH = 64  # of an ExecuTorch program, which plans its memory before it runs
 _MODULES = {
@@ -74,7 +74,7 @@ def save_exported(model: nn.Module, example: Tensor, path: str | os.PathLike) ->
         InputError: a model in training mode, or another ending of the name.
     """
     path = _checked(model, path, ".pt2")
-    program = _export(model, example)
+    program = export_program(model, example)
     for node in program.graph.nodes:
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
             node.meta.pop(key, None)
@@ -114,7 +114,7 @@ def save_aoti(
         # Inductor copies zero points with torch.tensor(tensor), against torch's own advice.
         warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
         aoti_compile_and_package(
-            _export(model, example), package_path=str(part), inductor_configs=settings
+            export_program(model, example), package_path=str(part), inductor_configs=settings
         )
     return path
 
@@ -130,7 +130,7 @@ def save_onnx(model: nn.Module, example: Tensor, path: str | os.PathLike) -> Pat
     """
     path = _checked(model, path, ".onnx")
     _require("onnx")
-    program = _export(model, example)
+    program = export_program(model, example)
     with contextlib.redirect_stdout(io.StringIO()):  # a progress report
         exported = torch.onnx.export(
             program, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
@@ -226,16 +226,14 @@ def _lower_for_xnnpack(model: nn.Module, calibration: Tensor) -> bytes:
     from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
     from executorch.exir import to_edge_transform_and_lower
 
-    from tutorial_utils.quantization import convert_pt2e, prepare_pt2e
-
     model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     config = xnnpack.get_symmetric_quantization_config(is_per_channel=True)
-    exported = _export(model, calibration, MAX_BATCH, strict=True).module()
+    exported = export_program(model, calibration, max_batch=MAX_BATCH, strict=True).module()
     prepared = prepare_pt2e(exported, xnnpack.XNNPACKQuantizer().set_global(config))
     with torch.no_grad():
         for batch in calibration.contiguous().split(MAX_BATCH):
             prepared(batch)
-    program = _export(convert_pt2e(prepared), calibration, MAX_BATCH)
+    program = export_program(convert_pt2e(prepared), calibration, max_batch=MAX_BATCH)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     return lowered.to_executorch().buffer
 
@@ -258,19 +256,6 @@ def package_target(path: str | os.PathLike) -> dict[str, str]:
         raise InputError(f"{Path(path).name}: not an AOTInductor package") from error
     keys = {"platform": "AOTI_PLATFORM", "machine": "AOTI_MACHINE", "isa": "AOTI_CPU_ISA"}
     return {name: found.get(key, "") for name, key in keys.items()}
-
-
-def _export(
-    model: nn.Module, example: Tensor, max_batch: int | None = None, strict: bool = False
-) -> ExportedProgram:
-    """Graph for any number of images, or up to `max_batch`.
-
-    Its example is stored in the file, so it is small. Where memory is planned ahead it has the
-    largest batch instead: below 16 images, tracing takes 15 for the most there can be.
-    """
-    images = torch.zeros(max_batch or 2, *example.shape[1:])
-    batch = {0: Dim("batch", min=1, max=max_batch)}
-    return torch.export.export(model, (images,), strict=strict, dynamic_shapes=(batch,))
 
 
 def _checked(model: nn.Module, path: str | os.PathLike, ending: str) -> Path:
