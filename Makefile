@@ -33,7 +33,7 @@ progress: .venv/installed
 	$(RUN) tutorial_utils progress
 
 baselines: .venv/installed
-	$(RUN) tutorial_utils.baselines
+	$(RUN) tutorial_utils baselines
 
 clean:
 	rm -rf _build

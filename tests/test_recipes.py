@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 
-from tutorial_utils import data as datasets
-from tutorial_utils.compare import pareto_front
+from tutorial_utils.data import loading
 from tutorial_utils.errors import InputError
-from tutorial_utils.measure import count_macs
+from tutorial_utils.measuring import count_macs, pareto_front
 from tutorial_utils.models import load_baseline
 from tutorial_utils.pruning import sparsity_of
 from tutorial_utils.quantization import quantized_layers
@@ -19,7 +18,7 @@ CUT = ("cut_stage", {"stage": "stage3", "ratio": 0.5})
 
 @pytest.fixture(scope="module")
 def setting():
-    data = datasets.load("digits", n_train=256)
+    data = loading.load("digits", n_train=256)
     return Setting(load_baseline("resnet8", data), data, epochs=1, lr=0.05, seed=0)
 
 

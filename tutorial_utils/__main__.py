@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .errors import InputError
+from tutorial_utils.errors import InputError, check_positive
 
 
 class _Refusing(click.Group):
@@ -47,8 +47,8 @@ def run(
 
     Nothing is executed when anything is wrong with the parameters, the data or a baseline.
     """
-    from .notebooks import find_notebooks, find_root
-    from .parameters import plan, read_declarations
+    from tutorial_utils.book.notebooks import find_notebooks, find_root
+    from tutorial_utils.book.parameters import plan, read_declarations
 
     if in_place and (pairs or profile != "default"):
         raise InputError("--in-place stores the default outputs; it takes no -p and no --profile")
@@ -57,7 +57,7 @@ def run(
     declarations = read_declarations(root / "notebooks")
     planned = plan(paths, pairs, profile, declarations)
 
-    from .run import check_data, run_notebooks
+    from tutorial_utils.book.run import check_data, run_notebooks
 
     check_data(planned, declarations)
     if run_notebooks(planned, out or root / "_build" / "notebooks", jobs=jobs, in_place=in_place):
@@ -72,9 +72,9 @@ def run(
 @click.option("--seed", type=int, default=0, help="Seed of the first weights and of the order.")
 def train(model: str, dataset: str, data_dir: str | None, epochs: float, seed: int) -> None:
     """Train MODEL on a data set and store it as the baseline that the chapters load."""
-    from .data import load
-    from .models import make_model
-    from .training import check_positive, train_baseline
+    from tutorial_utils.data.loading import load
+    from tutorial_utils.models.resnet import make_model
+    from tutorial_utils.training.baselines import train_baseline
 
     make_model(model)  # refuses an unknown name before the data is read
     check_positive(epochs=epochs)
@@ -82,10 +82,18 @@ def train(model: str, dataset: str, data_dir: str | None, epochs: float, seed: i
 
 
 @main.command()
+def baselines() -> None:
+    """Train the models that the package carries again, and store them in it."""
+    from tutorial_utils.training.baselines import train_shipped
+
+    train_shipped()
+
+
+@main.command()
 def results() -> None:
     """Write the results that the stored notebooks keep into README.md."""
-    from .book import readme_with_results
-    from .notebooks import find_root
+    from tutorial_utils.book.notebooks import find_root
+    from tutorial_utils.book.render import readme_with_results
 
     root = find_root()
     text = readme_with_results(root)
@@ -95,8 +103,8 @@ def results() -> None:
 @main.command()
 def exercises() -> None:
     """Make the exercises from their solutions, and renew badges and links of all notebooks."""
-    from .address import write_all
-    from .notebooks import find_root
+    from tutorial_utils.book.heads import write_all
+    from tutorial_utils.book.notebooks import find_root
 
     root = find_root()
     for path in write_all(root):
@@ -107,8 +115,9 @@ def exercises() -> None:
 @click.argument("url")
 def address(url: str) -> None:
     """Set the address of the repository to URL, wherever it is mentioned."""
-    from .address import set_address, write_all
-    from .notebooks import find_root
+    from tutorial_utils.book.heads import write_all
+    from tutorial_utils.book.notebooks import find_root
+    from tutorial_utils.book.repository import set_address
 
     root = find_root()
     set_address(root, url)
@@ -119,8 +128,8 @@ def address(url: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def progress(folder: Path | None) -> None:
     """List which exercises in the notebooks of FOLDER are solved, as last run and saved."""
-    from .notebooks import find_root
-    from .progress import report
+    from tutorial_utils.book.notebooks import find_root
+    from tutorial_utils.book.progress import report
 
     click.echo(report(folder or find_root() / "notebooks" / "exercises"))
 
@@ -129,8 +138,8 @@ def progress(folder: Path | None) -> None:
 @click.option("--executed", is_flag=True, help="Render what `run` has just executed.")
 def book(executed: bool) -> None:
     """Render the book from the stored outputs, and say which page to open."""
-    from .book import build
-    from .notebooks import find_root
+    from tutorial_utils.book.notebooks import find_root
+    from tutorial_utils.book.render import build
 
     root = find_root()
     notebooks = root / "_build" / "notebooks" if executed else root / "notebooks"

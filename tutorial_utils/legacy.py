@@ -4,7 +4,7 @@ Eager quantization swaps modules, so it sees only what is a module: tensors must
 the integers through stubs, an addition must be a `FloatFunctional`, and convolution, batch norm
 and ReLU must be fused by name. `make_quantizable` does all three to a plain model. torch warns
 with every call that this flow is deprecated; nothing else in this package uses it. Its successor
-is in `quantization.py`.
+is `quantization.quantize_ptq`.
 """
 
 import copy
@@ -19,8 +19,8 @@ from torch.ao import quantization as tq
 from torch.ao.nn.quantized import FloatFunctional
 from torch.fx import GraphModule, Node, symbolic_trace
 
-from tutorial_utils.backends import default_backend, short_sums
 from tutorial_utils.errors import InputError
+from tutorial_utils.quantization.quantizers import default_backend, short_sums
 
 ENGINES = {"x86": "x86", "arm": "qnnpack"}
 ADDITIONS = (operator.add, operator.iadd, torch.add)

@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from tutorial_utils.compare import pareto_front
+from tutorial_utils.measuring.statistics import pareto_front
 
 
 def show_images(images: torch.Tensor, titles: Sequence[str], n_columns: int = 8) -> None:

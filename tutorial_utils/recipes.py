@@ -15,16 +15,17 @@ import torch
 from torch import nn
 
 from tutorial_utils import data as datasets
-from tutorial_utils.coupled import prune_channels, prune_to_macs
-from tutorial_utils.data import Dataset
-from tutorial_utils.distillation import kd_loss
+from tutorial_utils.data.splits import Dataset
+from tutorial_utils.distillation.teaching import kd_loss
 from tutorial_utils.errors import InputError
-from tutorial_utils.models import load_baseline
-from tutorial_utils.pruning import Masks, make_masks, prunable_layers
-from tutorial_utils.quantization import finish_qat, prepare_qat, quantize_ptq
-from tutorial_utils.schedules import keep_masked
-from tutorial_utils.timing import has_fast_bf16
-from tutorial_utils.training import fit, seed_everything, smoothed_cross_entropy
+from tutorial_utils.models.baselines import load_baseline
+from tutorial_utils.pruning.masks import Masks, make_masks, prunable_layers
+from tutorial_utils.pruning.networks import prune_channels, prune_to_macs
+from tutorial_utils.pruning.schedules import keep_masked
+from tutorial_utils.quantization.ptq import quantize_ptq
+from tutorial_utils.quantization.qat import finish_qat, prepare_qat
+from tutorial_utils.training.fitting import fit, seed_everything, smoothed_cross_entropy
+from tutorial_utils.training.precision import has_fast_bf16
 
 Step = tuple[str, dict]
 Recipe = Sequence[Step]

@@ -12,8 +12,17 @@ correct: soften
 
 from collections.abc import Callable
 
-from . import chapter1, chapter2, chapter3, chapter4, chapter5, chapter6, chapter7, chapter8
-from .core import Case, Exercise, Verdict, examine
+from tutorial_utils.check import (
+    chapter1,
+    chapter2,
+    chapter3,
+    chapter4,
+    chapter5,
+    chapter6,
+    chapter7,
+    chapter8,
+)
+from tutorial_utils.check.examine import Case, Exercise, Verdict, examine
 
 _CHAPTERS = (chapter1, chapter2, chapter3, chapter4, chapter5, chapter6, chapter7, chapter8)
 EXERCISES = {exercise.name: exercise for module in _CHAPTERS for exercise in module.EXERCISES}

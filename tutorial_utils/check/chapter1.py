@@ -5,9 +5,9 @@ import math
 import torch
 from torch import nn
 
-from tutorial_utils.measure import count_macs, wilson_interval
-
-from .core import Case, Exercise
+from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.measuring.counts import count_macs
+from tutorial_utils.measuring.statistics import wilson_interval
 
 
 def _conv_cases() -> list[Case]:

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from tutorial_utils import affine
-
-from .core import Case, Exercise
+from tutorial_utils import quantization
+from tutorial_utils.check.examine import Case, Exercise
 
 
 def _quantize_cases() -> list[Case]:
@@ -23,7 +22,7 @@ def _quantize_cases() -> list[Case]:
 
 
 def _right_quantize(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
-    return affine.quantize(x, scale, zero_point, qmin, qmax).int()
+    return quantization.quantize(x, scale, zero_point, qmin, qmax).int()
 
 
 def _not_clamped(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
@@ -60,7 +59,7 @@ def _params_cases() -> list[Case]:
 
 
 def _right_params(low: float, high: float, n_bits: int) -> tuple[float, int]:
-    scale, zero_point = affine.affine_params(low, high, n_bits, symmetric=False, signed=False)
+    scale, zero_point = quantization.affine_params(low, high, n_bits, symmetric=False, signed=False)
     return scale.item(), zero_point.item()
 
 
@@ -102,8 +101,10 @@ def _joined(x: Tensor, *outliers: float) -> Tensor:
 
 def _error(x: Tensor, low: object, high: object, n_bits: int) -> float:
     low, high = (torch.as_tensor(value, dtype=torch.float32) for value in (low, high))
-    params = affine.affine_params(low, high, n_bits, symmetric=False, signed=False)
-    quantized = affine.fake_quantize(x, *params, *affine.int_range(n_bits, signed=False))
+    params = quantization.affine_params(low, high, n_bits, symmetric=False, signed=False)
+    quantized = quantization.fake_quantize(
+        x, *params, *quantization.int_range(n_bits, signed=False)
+    )
     return float((x - quantized).square().mean())
 
 
@@ -111,8 +112,8 @@ def _judge_range(answer: tuple, x: Tensor, n_bits: int) -> tuple[str, str] | Non
     low, high = (float(value) for value in answer)
     if low > high:
         return "low <= high", "the smaller end comes first"
-    widest = _error(x, *affine.minmax_range(x), n_bits)
-    best = _error(x, *affine.histogram_range(x, n_bits), n_bits)
+    widest = _error(x, *quantization.minmax_range(x), n_bits)
+    best = _error(x, *quantization.histogram_range(x, n_bits), n_bits)
     yours, allowed = _error(x, low, high, n_bits), 1.2 * best
     if yours <= allowed:
         return None
@@ -153,5 +154,5 @@ EXERCISES = (
             (_symmetric, "that is symmetric around 0: cover low to high, and no more"),
         ),
     ),
-    Exercise(2, "choose_range", _range_cases, affine.histogram_range, judge=_judge_range),
+    Exercise(2, "choose_range", _range_cases, quantization.histogram_range, judge=_judge_range),
 )

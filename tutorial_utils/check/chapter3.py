@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from tutorial_utils import affine
-
-from .core import Case, Exercise
+from tutorial_utils import quantization
+from tutorial_utils.check.examine import Case, Exercise
 
 Folded = tuple[Tensor, Tensor]
 
@@ -93,9 +92,9 @@ def _channel_cases() -> list[Case]:
 
 
 def _right_channels(weight: Tensor, n_bits: int, axis: int | None = 0) -> Tensor:
-    low, high = affine.minmax_range(weight, axis)
-    params = affine.affine_params(low, high, n_bits, symmetric=True, signed=True)
-    return affine.fake_quantize(weight, *params, *affine.int_range(n_bits, True), axis)
+    low, high = quantization.minmax_range(weight, axis)
+    params = quantization.affine_params(low, high, n_bits, symmetric=True, signed=True)
+    return quantization.fake_quantize(weight, *params, *quantization.int_range(n_bits, True), axis)
 
 
 def _channels_not_clamped(weight: Tensor, n_bits: int) -> Tensor:

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from tutorial_utils.pruning import magnitude_scores, mask_from_scores
-from tutorial_utils.schedules import cubic_sparsity
-
-from .core import Case, Exercise
+from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.pruning.masks import magnitude_scores, mask_from_scores
+from tutorial_utils.pruning.schedules import cubic_sparsity
 
 Masks = dict[str, Tensor]
 

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tutorial_utils.structured import channel_scores, remove_channels
-
-from .core import Case, Exercise
+from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.pruning.channels import channel_scores, remove_channels
 
 Cut = tuple[Tensor, Tensor, Tensor]
 

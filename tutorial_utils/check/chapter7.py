@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_utils.distillation import attention_loss, distillation_loss
-
-from .core import Case, Exercise
+from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.distillation.losses import attention_loss, distillation_loss
 
 
 def _soften_cases() -> list[Case]:

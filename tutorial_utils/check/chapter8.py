@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .core import Case, Exercise
+from tutorial_utils.check.examine import Case, Exercise
 
 Models = dict[str, tuple[float, int]]
 

@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tutorial_utils.book import claim
+from tutorial_utils.errors import InputError
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    path = tmp_path / "claims.jsonl"
+    monkeypatch.setenv("TUTORIAL_UTILS_CLAIMS", str(path))
+    return lambda: [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        (0.3, {"at_most": 0.3}),
+        (0.3, {"at_least": 0.3}),
+        (-1, {"at_most": 0}),
+        (torch.tensor(0.5), {"at_least": 0.25}),
+        (np.float32(0.5), {"at_least": 0.25}),
+        (True, {}),
+        (torch.tensor(True), {}),
+        (np.bool_(True), {}),
+    ],
+)
+def test_a_true_claim_prints_its_sentence_and_no_figure(value, bound, capsys):
+    claim("it is so", value, **bound)
+    assert capsys.readouterr().out == "holds: it is so\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "expected"),
+    [
+        (0.3000001, {"at_most": 0.3}, "at most 0.3"),
+        (0.2999999, {"at_least": 0.3}, "at least 0.3"),
+        (float("nan"), {"at_most": 1}, "at most 1"),
+        (float("nan"), {"at_least": 0}, "at least 0"),
+        (float("inf"), {"at_least": 0}, "at least 0"),
+        (float("-inf"), {"at_most": 0}, "at most 0"),
+        (False, {}, "True"),
+        (torch.tensor(False), {}, "True"),
+    ],
+)
+def test_a_false_claim_raises_with_sentence_value_and_bound(value, bound, expected, capsys):
+    with pytest.raises(AssertionError) as error:
+        claim("it is so", value, **bound)
+    shown = value.item() if isinstance(value, torch.Tensor) else value
+    assert f"it is so (value {shown}, expected {expected})" in str(error.value)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value", "arguments"),
+    [
+        ("a number without a bound", 0.5, {}),
+        ("a number with both bounds", 0.5, {"at_most": 1, "at_least": 0}),
+        ("a bound that is NaN", 0.5, {"at_most": float("nan")}),
+        ("a bool with a bound", True, {"at_most": 1}),
+        ("no value", None, {"at_most": 1}),
+        ("a word", "0.5", {"at_most": 1}),
+        ("several values", torch.tensor([0.1, 0.2]), {"at_most": 1}),
+        ("an empty reason", 0.5, {"at_most": 1, "skip": " "}),
+        ("a flag as reason", 0.5, {"at_most": 1, "skip": True}),
+        ("", 0.5, {"at_most": 1}),
+        ("two\nlines", 0.5, {"at_most": 1}),
+    ],
+)
+def test_what_makes_no_claim_is_refused(sentence, value, arguments, capsys):
+    with pytest.raises(InputError):
+        claim(sentence, value, **arguments)
+    assert capsys.readouterr().out == ""
+
+
+def test_every_claim_is_recorded_also_skipped_and_false_ones(record):
+    claim("small", np.float64(0.25), at_most=0.3)
+    claim("true", True)
+    claim("later", None, skip="no GPU here")
+    with pytest.raises(AssertionError):
+        claim("finite", float("nan"), at_most=1)
+    small, true, later, finite = record()
+    assert small == {
+        "claim": "small", "holds": True, "value": 0.25, "at_most": 0.3, "at_least": None
+    }  # fmt: skip
+    assert true["value"] is True and true["holds"] is True
+    assert later == {"claim": "later", "holds": None, "skipped": "no GPU here"}
+    assert finite["holds"] is False and finite["value"] == "nan"
+
+
+def test_nothing_is_written_when_no_file_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("TUTORIAL_UTILS_CLAIMS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    claim("it is so", True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_other_parameters_a_false_claim_is_reported_and_the_run_goes_on(
+    record, monkeypatch, capsys
+):
+    monkeypatch.setenv("TUTORIAL_UTILS_CLAIMS_REPORT", "1")
+    claim("small", 2.0, at_most=1)
+    assert capsys.readouterr().out.startswith("does not hold: small (value 2.0")
+    assert [entry["holds"] for entry in record()] == [False]

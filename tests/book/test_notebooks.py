@@ -1,0 +1,233 @@
+"""What every committed notebook has to keep to. nbval compares its outputs (see pyproject.toml)."""
+
+import ast
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT, write_cells
+
+from tutorial_utils.book.heads import refresh
+from tutorial_utils.book.notebooks import (
+    error_in,
+    kept_results,
+    read_notebook,
+    read_parameters,
+    tags,
+)
+from tutorial_utils.book.parameters import check_value, read_declarations
+from tutorial_utils.book.run import run_notebooks
+
+FOLDER = ROOT / "notebooks"
+PATHS = sorted(FOLDER.rglob("*.ipynb"))
+CHAPTERS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+
+# Why the output of a cell may differ from run to run. A cell has exactly one of these tags.
+REASONS = {
+    "reason-timing",  # it shows times
+    "reason-accuracy",  # another processor adds in another order, so a trained figure may differ
+    "reason-picture",  # the text form of a picture holds its size in pixels, or a measured title
+    "reason-error",  # the message of an expected error is that of a library version
+    "reason-versions",  # it shows versions or the machine
+}
+TAGS = REASONS | {"parameters", "nbval-ignore-output", "raises-exception"}
+TAGS |= {"hide-input", "solution"}
+
+# Typed figures that look measured: a number with a unit of this book. Computed ones belong into
+# report.say. Parts of formulas and of code do not count, nor does the name of an interval.
+FIGURE = re.compile(
+    r"\d[\d.,]*\s*(%|\\%|ms\b|milliseconds|[kM]i?B\b|points?\b|×|times\s+(faster|smaller))"
+)
+ALLOWED = re.compile(r"\b(90|95|99) % (confidence |Wilson )?interval")
+MYST = re.compile(
+    r"^\s*(```|~~~|:::+)\{|\{[\w:-]+\}`|^\([\w-]+\)=\s*$|\{\{.*\}\}|^\+\+\+", re.MULTILINE
+)
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.relative_to(FOLDER).with_suffix("").as_posix())
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(cell):
+    """The text of a Markdown cell without code, formulas, addresses of links and exercises."""
+    source = re.sub(r"^## Exercises.*?(?=^## |\Z)", "", cell.source, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", "", source, flags=re.DOTALL)
+    return ALLOWED.sub("", re.sub(r"\]\([^)]*\)", "]", text))
+
+
+def typed_figures(cell):
+    return [match.group() for match in FIGURE.finditer(prose(cell))]
+
+
+def names_read(source):
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+def test_there_are_chapters_and_their_names_tell_what_they_are():
+    assert CHAPTERS
+    for path in PATHS:
+        assert re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem), path
+
+
+def test_it_is_small_and_valid(path, notebook):
+    nbformat.validate(notebook)
+    assert path.stat().st_size < 1_000_000
+
+
+def test_it_was_restarted_and_run_from_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert error_in(notebook) == (0, [])
+
+
+def test_it_stores_no_warning_and_no_trace_of_the_machine(path, notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert not [output.text for output in outputs if output.get("name") == "stderr"]
+    text = path.read_text(encoding="utf-8")
+    for trace in (str(ROOT), str(Path.home()), sys.prefix, "papermill_", "/home/", "/Users/"):
+        assert trace not in text
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert not [cell for cell in notebook.cells if set(cell.metadata) - {"tags"}]
+
+
+def test_every_output_that_is_not_compared_has_one_reason(notebook):
+    for cell in notebook.cells:
+        found = set(tags(cell))
+        assert found <= TAGS, cell.source
+        assert len(found & REASONS) == ("nbval-ignore-output" in found), cell.source
+        assert "NBVAL" not in cell.source  # the comment form would escape this test
+
+
+def test_what_is_not_compared_holds_no_claim(notebook):
+    """A claim prints a sentence and no figure, so nothing excuses it from being compared."""
+    for cell in notebook.cells:
+        if "nbval-ignore-output" in tags(cell):
+            assert not re.search(r"\bclaim\(", cell.source), cell.source
+
+
+def test_the_text_is_what_jupyter_colab_and_github_render(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert not MYST.search(re.sub(r"`[^`]*`", "", cell.source)), cell.source
+
+
+def test_no_measured_figure_is_typed_into_the_text(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert not typed_figures(cell), cell.source
+
+
+@pytest.mark.parametrize(
+    ("text", "figures"),
+    [
+        ("accuracy fell to 92.4 %", ["92.4 %"]),
+        ("it takes 3.5 ms and 71 kB", ["3.5 ms", "71 kB"]),
+        ("2.5 times faster, 4×, 0.3 points", ["2.5 times faster", "4×", "0.3 points"]),
+        ("## Exercises\n\nIs 95 % enough?", []),
+        ("## Exercises\n\nWhy?\n\n## Reading\n\n95 %", ["95 %"]),
+        ("a 95 % interval, 8 bits, chapter 3, `x = 5 %`, $5\\%$", []),
+    ],
+)
+def test_typed_figures_are_found(text, figures):
+    assert typed_figures(nbformat.v4.new_markdown_cell(text)) == figures
+
+
+def test_teaching_cells_fit_on_a_screen(notebook):
+    for cell in code_cells(notebook):
+        body = ast.parse(cell.source).body
+        if not all(isinstance(node, ast.Import | ast.ImportFrom) for node in body):
+            n_docstring = sum(
+                len(ast.get_docstring(node).splitlines()) - ast.get_docstring(node).count("\n\n")
+                for node in body
+                if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
+            )
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) - n_docstring <= 15, cell.source
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_begins_with_title_imports_and_parameters(path, notebook):
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith(f"# {int(path.stem[:2])}. ")
+    install, imports, parameters = code_cells(notebook)[:3]
+    assert install.id == "install", "make exercises"
+    assert all(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.parse(imports.source).body)
+    assert "parameters" in tags(parameters)
+
+
+def test_badges_first_cells_and_links_are_as_they_should_be():
+    for path, expected in refresh(ROOT).items():
+        assert read_notebook(path) == expected, f"{path}: make exercises"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_parameter_is_declared_valid_and_read(path, notebook):
+    specs = read_declarations(FOLDER)["parameters"]
+    parameters = read_parameters(path)
+    assert {"dataset", "data_dir", "seed"} <= set(parameters)
+    cells = code_cells(notebook)
+    position = next(i for i, cell in enumerate(cells) if "parameters" in tags(cell))
+    read = set().union(*(names_read(cell.source) for cell in cells[position + 1 :]))
+    for name, default in parameters.items():
+        assert name == name.lower()
+        assert name in specs, f"{name} has no entry in profiles.yml"
+        check_value(name, default, specs[name])
+        assert name in read, f"{name} is never used"
+
+
+def test_every_declaration_is_used():
+    declarations = read_declarations(FOLDER)
+    declared = {name for path in CHAPTERS for name in read_parameters(path)}
+    sections = [set(sections) for sections in declarations["profiles"].values()]
+    stems = {path.stem for path in CHAPTERS}
+    assert set().union(*sections) <= {"all"} | stems
+    assert set(declarations["notebooks"]) <= stems
+    assert {"dataset", "data_dir", "seed"} <= declared
+    for spec in declarations["parameters"].values():
+        assert spec["help"]
+
+
+def test_results_are_kept_under_names_that_pages_can_use():
+    for key, text in kept_results(PATHS).items():
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", key)
+        assert text.strip()
+
+
+def run_nbval(path):
+    """Run pytest with the options of this repository on one notebook."""
+    options = ["-c", ROOT / "pyproject.toml", "-o", f"cache_dir={path.parent / 'cache'}"]
+    command = [sys.executable, "-m", "pytest", "-q", *options, path]
+    return subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
+
+
+def test_changing_one_letter_of_a_stored_output_is_noticed(clone):
+    path = write_cells(
+        clone / "notebooks" / "01_bits.ipynb",
+        "from tutorial_utils.book import claim\nclaim('three is few', 3, at_most=4)",
+        "{'a': 1}",
+        ("import time\nprint(time.time())", "nbval-ignore-output", "reason-timing"),
+    )
+    assert run_notebooks({path: {}}, clone / "_build", in_place=True) == 0
+    fresh = nbformat.read(path, as_version=4)
+    same = run_nbval(path)
+    assert "3 passed" in same.stdout, same.stdout + same.stderr
+
+    changed = copy.deepcopy(fresh)
+    changed.cells[0].outputs[0].text = "holds: three is fev\n"
+    changed.cells[1].outputs[0].data["text/plain"] = "{'a': 2}"
+    nbformat.write(changed, path)
+    assert "2 failed, 1 passed" in run_nbval(path).stdout

@@ -1,0 +1,374 @@
+"""Checks of exercises: solutions pass, typical wrong answers get their own hint, nothing leaks."""
+
+import re
+
+import nbformat
+import numpy
+import pytest
+import torch
+from conftest import ROOT
+from torch import nn
+
+from tutorial_utils import check
+from tutorial_utils.book.exercises import solutions
+from tutorial_utils.check.answers import differs, show
+from tutorial_utils.check.examine import Case, Exercise, examine
+
+# A wrong answer is the solution with one text replaced, and a part of the hint that it must get.
+WRONG = {
+    "conv_macs": [
+        ("padded // conv.stride[axis] + 1", "size", "pixels of the output"),
+        (" // conv.groups", "", "in_channels / groups"),
+        ("return products", "return 2 * products", "FLOPs"),
+        ("math.prod(conv.kernel_size)", "conv.kernel_size[1]", "two sides"),
+    ],
+    "wilson_interval": [
+        ("1.959964", "1.644854", "90 %"),
+        ("whole = 1 + z**2 / n", "whole = 1", "divided by"),
+        ("return (middle - half) / whole, (middle + half) / whole",
+         "h = z * (p * (1 - p) / n) ** 0.5\n    return p - h, p + h", "textbook"),
+    ],
+    "measure_ms": [
+        ("sorted(times)[len(times) // 2]", "sum(times) / len(times)", "median"),
+        ("1e3 * ", "", "milliseconds"),
+        ("range(21)", "range(3)", "one call says little"),
+        ("    for _ in range(5):  # a warm-up\n        run()\n", "    start = clock()\n"
+         "    [run() for _ in range(20)]\n    return 50 * (clock() - start)\n", "warm up"),
+    ],
+    "quantize": [
+        ("torch.round(x / scale)", "(x / scale).int()", "cuts the fraction off"),
+        ("q.clamp(qmin, qmax)", "q", "cannot be stored"),
+        (" + zero_point", "", "add it"),
+        ("torch.round(x / scale) + zero_point", "torch.floor(x / scale) + zero_point", "floor"),
+        ("torch.round(x / scale) + zero_point\n    return q.clamp(qmin, qmax)",
+         "torch.round(x / scale).clamp(qmin, qmax) + zero_point\n    return q", "at the end"),
+    ],
+    "scale_and_zero_point": [
+        ("min(low, 0.0), max(high, 0.0)", "low, high", "widen"),
+        ("2**n_bits - 1)", "2**n_bits)", "one gap less"),
+        ("round(-low / scale)", "round(low / scale)", "sign"),
+    ],
+    "choose_range": [
+        ("return best[1:]", "return x.min(), x.max()", "outermost values stretch"),
+        ("return best[1:]", "return 0.05 * x.min(), 0.05 * x.max()", "too much is cut off"),
+        ("return best[1:]", "return best[2], best[1]", "smaller end"),
+    ],
+    "fold_batch_norm": [
+        ("torch.sqrt(var + eps)", "(var + eps)", "take the root"),
+        ("var + eps", "var", "eps belongs"),
+        ("(bias - mean) * factor + beta", "bias - mean * factor + beta", "its bias too"),
+        ("(bias - mean) * factor + beta", "bias - mean + beta", "scale it, too"),
+        ("(-1, 1, 1, 1), (bias", "(1, -1, 1, 1), (bias", None),
+    ],
+    "quantize_per_channel": [
+        (".flatten(1).abs().amax(1)", ".abs().max()", "whole tensor"),
+        (".clamp(qmin, qmax)", "", "clamp"),
+    ],
+    "keep_in_float": [
+        ("points_lost[name] / size_bytes[name]", "points_lost[name]", "per byte"),
+        (" and size_bytes[name] <= budget", "", "add up the bytes"),
+        ("points_lost[name] > 0 and ", "", None),
+        ("return chosen", "return []", "room for more"),
+    ],
+    "fake_quantize": [
+        (" + inside * (x - x.detach())", "", "gradient 0"),
+        ("inside * (x", "(x", "its gradient is 0"),
+        ("(q.clamp(qmin, qmax) - zero_point) * scale", "q.clamp(qmin, qmax)", "real numbers"),
+    ],
+    "qat_step": [
+        ("return weight - lr", "return torch.round(weight / scale) * scale - lr", "float weight"),
+        ("torch.round(kept / scale) * scale", "kept", "see the rounded"),
+        ("return weight - lr", "return weight + lr", "against the gradient"),
+        ("return weight - lr * kept.grad", "return weight * 1", "straight through"),
+    ],
+    "round_with_data": [
+        ("range(20)", "range(0)", "let the inputs decide"),
+        ("q[i] += ", "q[i] -= ", "worse than the nearest"),
+        ("q[i] = q[i].clamp(qmin, qmax)", "pass", None),
+        ("return q.to", "return (q + 20).to", "clamp after each step"),
+    ],
+    "cubic_sparsity": [
+        ("(1 - t) ** 3", "(1 - t)", "straight line"),
+        ("min(max((step - start) / (end - start), 0.0), 1.0)", "(step - start) / (end - start)",
+         "stays where it is"),
+        ("final - final * (1 - t) ** 3", "final * t**3", "slow first"),
+        ("final - final * (1 - t) ** 3", "final * (1 - t) ** 3", "what is left"),
+    ],
+    "global_masks": [
+        ("weight.abs()", "weight", "absolute value"),
+        ("kept = torch.ones(len(scores), dtype=torch.bool)\n",
+         "kept = torch.zeros(len(scores), dtype=torch.bool)\n    scores = -scores\n", None),
+        ("= False", "= False\n    kept = ~kept", "the other way round"),
+        ("scores.argsort()", "(-scores).argsort()", "not the largest"),
+    ],
+    "mask_for_inputs": [
+        ("weight.abs() * inputs.square().mean(0).sqrt()", "weight.abs()", "loud input"),
+        ("= False", "= False\n    mask = ~mask", None),
+        ("round(sparsity * weight.numel())", "1", "count"),
+    ],
+    "taylor_scores": [
+        (".flatten(1).sum(1) ** 2", ".square().flatten(1).sum(1)", "sum over the channel first"),
+        (" ** 2", "", "square the sum"),
+        (" ** 2", ".abs()", None),
+        (".flatten(1).sum(1)", ".transpose(0, 1).flatten(1).sum(1)", "a channel is an output"),
+    ],
+    "remove_channels": [
+        ("by_channel.reshape(shape)", "following", "still reads all"),
+        ("bias[keep]", "bias", "has a bias"),
+        ("return weight[keep], bias[keep], by_channel.reshape(shape)",
+         "return weight[keep], bias[keep], following[:, keep]", "neighbouring"),
+        ("n_out, n_next =", "keep = torch.tensor([c for c in range(len(weight)) if c not in keep])"
+         "\n    n_out, n_next =", "keep holds"),
+    ],
+    "choose_widths": [
+        ("while macs(widths) > budget", "while False", "as you cut"),
+        ("if widths[i] > 1:", "if widths[i] > 0:", None),
+        ("return widths", "return [1] * len(widths)", "budget left"),
+        ("return widths", "return [0] + widths[1:]", "without a channel"),
+    ],
+    "soften": [
+        ("logits / temperature", "logits * temperature", "divide by it"),
+        ("F.softmax(logits / temperature, dim=1)", "F.softmax(logits, dim=1) / temperature",
+         "inside the softmax"),
+        ("dim=1", "dim=0", "dimension 1"),
+    ],
+    "distillation_loss": [
+        ('"batchmean"', '"mean"', "number of classes"),
+        (" * temperature**2", "", "T²"),
+        ("alpha * temperature**2 * soft + (1 - alpha)", "(1 - alpha) * temperature**2 * soft + "
+         "alpha", "weight of the teacher"),
+        ("F.log_softmax(student / temp", "F.softmax(student / temp", "logarithm"),
+    ],
+    "compare_features": [
+        ("teacher.detach()", "teacher", "detach"),
+        ("F.normalize(values, dim=1) for", "values for", "length 1"),
+        (".sum(1).flatten(1)", ".flatten(2).mean((1, 2), keepdim=True)[:, 0]", "forgets where"),
+        ("return (ours", "return 0 * (ours", None),
+    ],
+    "pareto_front": [
+        ("a[0] >= b[0] and a[1] <= b[1] and a != b", "a[0] > b[0] and a[1] < b[1]", "goes, too"),
+        ("a[1] <= b[1]", "a[1] >= b[1]", "smaller is better"),
+        ("[name][1])", "[name][1], reverse=True)", "smallest comes first"),
+    ],
+    "entropy_bytes": [
+        ("float(bits) / 8", "float(bits)", "a byte has eight"),
+        ("torch.log2", "torch.log", "base 2"),
+        ("float(bits) / 8", "float(bits) / q.numel()", "mean for one weight"),
+    ],
+    "compress": [
+        ("range(30)", "range(0)", "has room"),
+        ("float(weight.abs().max())  #", "float(weight.abs().max()) / 1000  #", "fewer bytes"),
+        ("torch.int32), high", "torch.int32), 2 * high", "well spent"),
+    ],
+}  # fmt: skip
+CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
+
+
+@pytest.fixture(scope="session")
+def sources():
+    """The source of each solution and the names that it needs."""
+    found = {}
+    for path in sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        space = {}
+        for cell in notebook.cells[:5]:
+            if cell.cell_type == "code" and "import" in cell.source and "def " not in cell.source:
+                exec(cell.source, space)
+        space["torch"] = torch
+        for name, position in solutions(notebook).items():
+            found[name] = (notebook.cells[position].source, space)
+    return found
+
+
+def written(source, space, name):
+    space = dict(space)
+    # Functions of earlier exercises, which a later one may use.
+    exec(source, space)
+    return space[name]
+
+
+@pytest.fixture(scope="session")
+def functions(sources):
+    """All solutions, each able to call the others."""
+    space = {}
+    for source, names in sources.values():
+        space |= names
+        exec(source, space)
+    return {name: space[name] for name in sources}
+
+
+def wrong_function(sources, functions, name, old, new):
+    source, space = sources[name]
+    assert old in source, f"{name}: {old!r} is not in the solution any more"
+    return written(source.replace(old, new), functions | space, name)
+
+
+def test_every_exercise_has_a_check_and_a_solution(sources):
+    assert list(sources) == list(check.EXERCISES) and len(sources) == 24
+    chapters = [exercise.chapter for exercise in check.EXERCISES.values()]
+    assert chapters == sorted([*range(1, 9)] * 3)
+
+
+@pytest.mark.parametrize("name", check.EXERCISES)
+def test_the_solution_passes(functions, name, capsys):
+    getattr(check, name)(functions[name])
+    assert capsys.readouterr().out == f"correct: {name}\n"
+
+
+@pytest.mark.parametrize(("name", "old", "new", "hint"), CASES)
+def test_a_typical_wrong_answer_is_refused_with_its_own_hint(
+    sources, functions, name, old, new, hint
+):
+    verdict = examine(check.EXERCISES[name], wrong_function(sources, functions, name, old, new))
+    assert not verdict.solved
+    assert verdict.text.startswith(f"not yet: {name}, case ")
+    if hint:
+        assert hint in verdict.text.rpartition("\nhint: ")[2], verdict.text
+
+
+def test_at_least_two_wrong_answers_for_each_exercise_have_hints_of_their_own():
+    assert set(WRONG) == set(check.EXERCISES)
+    for name, wrong in WRONG.items():
+        hints = [hint for _, _, hint in wrong if hint]
+        assert len(set(hints)) == len(hints) >= 2, name
+
+
+@pytest.mark.parametrize("name", check.EXERCISES)
+def test_messages_never_show_the_solution(sources, functions, name):
+    body = sources[name][0].rpartition('"""')[2]
+    lines = [line.strip() for line in body.splitlines() if len(line.strip()) > 25]
+    for _, hint in check.EXERCISES[name].wrong:
+        assert not any(line in hint for line in lines)
+
+
+@pytest.mark.parametrize("name", check.EXERCISES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None, "text", 3, float("nan"), float("inf"), [], {}, (1, 2, 3, 4), object(), True,
+        torch.zeros(0), torch.full((2, 2), float("nan")), torch.zeros(3, 1, 7), torch.tensor(1j),
+        [None], (None, None), {"a": None}, (i for i in "ab"), torch.nn.Linear(1, 1), numpy.ones(2),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)  # fmt: skip
+def test_nonsense_is_refused_without_an_error(name, answer):
+    verdict = examine(check.EXERCISES[name], lambda *args: answer)
+    assert not verdict.solved and verdict.text.startswith(f"not yet: {name}, case 1 of")
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), RecursionError, KeyError("k")])
+def test_an_exception_is_reported_with_its_line(error):
+    def soften(logits, temperature):
+        raise error
+
+    verdict = examine(check.EXERCISES["soften"], soften)
+    assert "it raised " in verdict.text and "in the line: raise error" in verdict.text
+
+
+def test_wrong_arguments_and_no_function():
+    assert "keep the arguments" in examine(check.EXERCISES["soften"], lambda x: x).text
+    assert "without brackets" in examine(check.EXERCISES["soften"], torch.ones(2)).text
+
+
+def stub(*args):
+    raise NotImplementedError
+
+
+def test_an_untouched_stub_is_told_apart():
+    verdict = examine(check.EXERCISES["soften"], stub)
+    assert not verdict.solved and verdict.text.startswith("not written yet: soften")
+
+
+def in_place(x, scale, zero_point, qmin, qmax):
+    return x.div_(scale).round_().add_(zero_point).clamp_(qmin, qmax).int()
+
+
+def test_changing_the_input_is_refused():
+    verdict = examine(check.EXERCISES["quantize"], in_place)
+    assert "it changed its argument x" in verdict.text
+
+
+def test_a_list_a_dict_and_a_module_that_were_changed_are_noticed():
+    def changes(values, table, layer):
+        values.append(1)
+        table["b"] = 1
+        layer.weight.data.zero_()
+        return 0
+
+    args = {"values": [1], "table": {"a": torch.ones(2)}, "layer": nn.Linear(2, 2)}
+    for name, value in args.items():
+        others = {"values": [], "table": {}, "layer": nn.Linear(1, 1)} | {name: value}
+        exercise = Exercise(1, "x", lambda o=others: [Case("one", o)], lambda *a: 0)
+        assert "it changed its argument" in examine(exercise, changes).text
+        assert examine(exercise, lambda *a: 0).solved
+
+
+def test_nothing_of_the_reader_changes():
+    def careless(logits, temperature):
+        torch.manual_seed(7)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        numpy.random.seed(1)
+        seen.append(logits)
+        return logits.zero_()
+
+    seen = []
+    torch.manual_seed(3)
+    numpy.random.seed(3)
+    expected, expected_numpy = torch.get_rng_state(), numpy.random.get_state()[1].copy()
+    before = check.EXERCISES["soften"].cases()
+    verdict = examine(check.EXERCISES["soften"], careless)
+    assert not verdict.solved and seen
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert (numpy.random.get_state()[1] == expected_numpy).all()
+    assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+    after = check.EXERCISES["soften"].cases()
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one.args["logits"], other.args["logits"])
+
+
+def test_a_message_names_case_input_expectation_and_answer():
+    text = examine(check.EXERCISES["cubic_sparsity"], lambda *args: 0.5).text
+    assert re.search(r"case 1 of 6, the first step of the schedule", text)
+    assert "  step = 10" in text and "  final = 0.8" in text
+    assert "  expected: 0\n" in text and "  yours: 0.5\n" in text
+
+
+def test_a_check_is_called_like_its_exercise_and_documented():
+    assert check.quantize.__name__ == "quantize"
+    assert "chapter 2" in check.quantize.__doc__
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "reason"),
+    [
+        (torch.zeros(2, 1), torch.zeros(2), "shape"),
+        (torch.zeros(2), torch.zeros(2).bool(), "bool"),
+        (torch.zeros(2).int(), torch.zeros(2), "integers"),
+        (torch.tensor([1.0, 3.0]), torch.tensor([1.0, 2.0]), r"at \[1\] it is 3, expected 2"),
+        ([1.0], torch.zeros(1), "tensor"),
+        (1.5, 1, "whole"),
+        (True, 1.0, "number"),
+        ((1, 2), (1, 3), "part 2"),
+        ((1,), (1, 3), "1 parts"),
+        ({"a": 1}, {"b": 1}, "keys"),
+        ({"a": 1}, {"a": 2}, "a: it is 1"),
+        (["a"], ["b"], "'a'"),
+        (None, [1], "return"),
+    ],
+)
+def test_differences_are_described(answer, expected, reason):
+    assert re.search(reason, differs(answer, expected))
+    assert differs(expected, expected) is None
+
+
+def test_near_enough_is_equal_and_values_may_be_left_out():
+    assert differs(torch.tensor(1.00001), 1.0) is None
+    assert differs(1.001, 1.0) and differs(1.001, 1.0, values=False) is None
+    assert differs([2, 3, 4], [1], values=False) is None
+    assert differs(torch.tensor([1.0, torch.nan]), torch.ones(2), values=False)
+
+
+def test_values_are_shown_in_one_short_line():
+    for value in (torch.rand(50), {"a": (1, 2.0)}, [torch.ones(2)], object(), nn.Conv2d(3, 4, 3)):
+        assert "\n" not in show(value) and len(show(value)) <= 121

@@ -1,1 +1,0 @@
-"""The trained weights that the package carries."""

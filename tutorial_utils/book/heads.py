@@ -1,0 +1,153 @@
+"""What every notebook starts with: badges, the cell that installs, links; kept in step here.
+
+`refresh` makes them from the address of the repository, `write_all` writes them, a test compares.
+"""
+
+import copy
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from tutorial_utils.book.exercises import exercise_from
+from tutorial_utils.book.notebooks import read_notebook, write_notebook
+from tutorial_utils.book.repository import read_address
+
+_BADGES = "[![Open in Colab]"
+_INSTALL = """\
+# Installs the book's package where it is missing (Colab) and keeps the torch that is there.
+import importlib
+import importlib.metadata
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("tutorial_utils") is None:
+    source = "git+{url}"
+    there = {{d.name: d.version for d in importlib.metadata.distributions()}}
+    kept = [f"{{name}}=={{there[name]}}" for name in ("torch", "torchvision") if name in there]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source, *kept], check=True)
+    importlib.invalidate_caches()"""
+_PRACTICE = "Three exercises that check themselves are in [their own notebook]({link}). Open ones:"
+
+
+def install_cell(url: str) -> str:
+    """Return the code of the first cell of each notebook."""
+    return _INSTALL.format(url=url)
+
+
+def badges(url: str, branch: str, path: str) -> str:
+    """Return the line of badges that open a notebook on Colab and Binder.
+
+    Args:
+        url: address of the repository.
+        branch: which branch they open.
+        path: of the notebook in the repository.
+    """
+    name = url.removeprefix("https://github.com/")
+    colab = f"https://colab.research.google.com/github/{name}/blob/{branch}/{path}"
+    binder = f"https://mybinder.org/v2/gh/{name}/{branch}?labpath={quote(path, safe='')}"
+    return (
+        f"{_BADGES}(https://colab.research.google.com/assets/colab-badge.svg)]({colab}) "
+        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+    )
+
+
+def with_head(notebook: NotebookNode, path: Path, root: Path) -> NotebookNode:
+    """Return a notebook with its badges, its first cell and its links as they should be.
+
+    Outputs stay, and the cells of an executed notebook are counted anew.
+
+    Args:
+        notebook: a chapter, an exercise or a notebook of solutions.
+        path: where it is stored.
+        root: the clone.
+    """
+    url, branch = read_address(root)
+    notebook = copy.deepcopy(notebook)
+    line = badges(url, branch, path.relative_to(root).as_posix())
+    if link := _other(path, root):
+        text = "exercises" if path.parent.name == "notebooks" else f"chapter {int(path.stem[:2])}"
+        line += f" · [{text}]({link})"
+    title, _, text = notebook.cells[0].source.partition("\n\n")
+    if text.startswith(_BADGES):
+        text = text.partition("\n\n")[2]
+    notebook.cells[0].source = f"{title}\n\n{line}\n\n{text}".rstrip()
+    install = new_code_cell(install_cell(url), id="install", metadata={"tags": ["hide-input"]})
+    if notebook.cells[1].id != "install":
+        notebook.cells.insert(1, install)
+    notebook.cells[1].update(source=install.source, metadata=install.metadata)
+    if path.parent.name == "notebooks":
+        _link_exercises_(notebook, link)
+    _count_(notebook)
+    return notebook
+
+
+def _other(path: Path, root: Path) -> str | None:
+    """Link from a chapter to its exercise, or from that to its chapter, if there is one."""
+    folder = root / "notebooks"
+    other = folder / path.name if path.parent != folder else folder / "exercises" / path.name
+    # Every notebook of solutions has an exercise, even if it has not been written yet.
+    source = folder / "solutions" / path.name if other.parent.name == "exercises" else other
+    return Path(os.path.relpath(other, path.parent)).as_posix() if source.exists() else None
+
+
+def _link_exercises_(notebook: NotebookNode, link: str | None) -> None:
+    start = re.escape(_PRACTICE.partition("{")[0])
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and "## Exercises\n\n" in cell.source:
+            source = re.sub(rf"^{start}.*\n\n", "", cell.source, flags=re.MULTILINE)
+            if link:
+                source = source.replace(
+                    "## Exercises\n\n", f"## Exercises\n\n{_PRACTICE.format(link=link)}\n\n"
+                )
+            cell.source = source
+
+
+def _count_(notebook: NotebookNode) -> None:
+    """Count the cells of an executed notebook anew, in the frames of expected errors as well."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not any(cell.execution_count for cell in cells):
+        return
+    new = {cell.execution_count: number for number, cell in enumerate(cells, 1)}
+
+    def renumber(found: re.Match) -> str:
+        return f"In[{new.get(int(found.group(1)), found.group(1))}]"
+
+    for number, cell in enumerate(cells, 1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+            if output.output_type == "error":
+                output.traceback = [re.sub(r"In\[(\d+)\]", renumber, t) for t in output.traceback]
+
+
+def refresh(root: Path) -> dict[Path, NotebookNode]:
+    """Return all notebooks as they should be: exercises from their solutions, and each head.
+
+    Nothing is written; `write_all` does that.
+    """
+    folder = root / "notebooks"
+    sources = sorted([*folder.glob("*.ipynb"), *(folder / "solutions").glob("*.ipynb")])
+    result = {}
+    for path in sources:
+        notebook = read_notebook(path)
+        result[path] = with_head(notebook, path, root)
+        if path.parent.name == "solutions":
+            target = folder / "exercises" / path.name
+            result[target] = with_head(exercise_from(result[path]), target, root)
+    return result
+
+
+def write_all(root: Path) -> list[Path]:
+    """Write the notebooks that are not as they should be, and return their paths."""
+    changed = []
+    for path, notebook in refresh(root).items():
+        if not path.exists() or read_notebook(path) != notebook:
+            write_notebook(notebook, path)
+            changed.append(path)
+    return changed

@@ -1,0 +1,104 @@
+"""Rendering the book, and putting the results that notebooks keep into its pages and the README.
+
+A notebook keeps a table or a sentence under a key (`output.keep`). A page of the book shows it with
+``{{ key }}``, and README.md between ``<!-- result: key -->`` and ``<!-- end -->``.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tutorial_utils.book.exercises import page_from
+from tutorial_utils.book.notebooks import (
+    kept_results,
+    read_notebook,
+    without_colours,
+    write_notebook,
+)
+from tutorial_utils.errors import InputError, suggest
+
+_JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
+_BLOCK = re.compile(r"(<!-- result: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill_results(text: str, kept: dict[str, str]) -> str:
+    """Return a Markdown text with the kept results between its markers.
+
+    Raises:
+        InputError: for a marker with a key that no notebook keeps.
+
+    >>> fill_results("<!-- result: a -->\\nold\\n<!-- end -->", {"a": "new"})
+    '<!-- result: a -->\\nnew\\n<!-- end -->'
+    """
+
+    def fill(block: re.Match) -> str:
+        start, key, end = block.groups()
+        if key not in kept:
+            raise InputError(f"README.md: no notebook keeps a result {key!r}{suggest(key, kept)}")
+        return f"{start}{kept[key]}\n{end}"
+
+    return _BLOCK.sub(fill, text)
+
+
+def readme_with_results(root: Path) -> str:
+    """Return README.md as it should be, with the results of the stored notebooks."""
+    kept = kept_results(sorted((root / "notebooks").glob("*.ipynb")))
+    return fill_results((root / "README.md").read_text(encoding="utf-8"), kept)
+
+
+def stage(root: Path, notebooks: Path, target: Path) -> None:
+    """Copy what the book is made of to an empty folder, so that rendering leaves the tree alone.
+
+    Args:
+        root: the clone.
+        notebooks: executed notebooks; for those that are not in it the stored ones are taken.
+        target: made anew.
+    """
+    if target.exists():
+        shutil.rmtree(target)
+    shutil.copytree(root / "book", target / "book")
+    if (target / "book" / "_static").exists():
+        (target / "book" / "_static").rename(target / "_static")  # where Sphinx looks for styles
+    (target / "notebooks").mkdir()
+    # The page of a solution is where its exercise is, so that a link to that leads to the page.
+    for folder, shown in ((".", "."), ("solutions", "exercises")):
+        for path in sorted((root / "notebooks" / folder).glob("*.ipynb")):
+            executed = notebooks / folder / path.name
+            page = page_from(read_notebook(executed if executed.exists() else path))
+            write_notebook(page, target / "notebooks" / shown / path.name)
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    kept = kept_results(sorted((target / "notebooks").glob("*.ipynb")))
+    config["sphinx"]["config"]["myst_substitutions"] = kept
+    (target / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def build(root: Path, notebooks: Path, html: Path) -> Path:
+    """Render the book; every warning is an error.
+
+    Args:
+        root: the clone.
+        notebooks: as for `stage`.
+        html: folder for the pages, replaced only when everything went well.
+
+    Returns:
+        the page to open.
+
+    Raises:
+        RuntimeError: with what Sphinx said.
+    """
+    source = html.parent / "book"
+    stage(root, notebooks, source)
+    # --all, because an incremental build forgets the warnings of the one before.
+    options = ["--toc", str(source / "book" / "_toc.yml"), "--all", "-W", "-n", "--keep-going"]
+    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(source), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(without_colours(done.stderr.strip() or done.stdout))
+    if html.exists():
+        shutil.rmtree(html)
+    (source / "_build" / "html").rename(html)
+    return html / "index.html"

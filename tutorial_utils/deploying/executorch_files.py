@@ -1,0 +1,59 @@
+"""ExecuTorch programs, quantized for XNNPACK."""
+
+import copy
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tutorial_utils.deploying.formats import (
+    _checked,
+    _require,
+)
+from tutorial_utils.quantization.exporting import export_program
+from tutorial_utils.quantization.quantizers import convert_pt2e, prepare_pt2e
+from tutorial_utils.storage.files import replacing
+
+MAX_BATCH = 64  # of an ExecuTorch program, which plans its memory before it runs
+
+
+def save_executorch(model: nn.Module, calibration: Tensor, path: str | os.PathLike) -> Path:
+    """Quantize a float model for XNNPACK, and write an ExecuTorch program for up to 64 images.
+
+    XNNPACK wants signed activations, so the float model is quantized again with its quantizer.
+
+    Args:
+        model: float model in eval mode; it stays as it is.
+        calibration: inputs (N, C, H, W) that set the ranges of the activations.
+        path: where to write; the name ends in .pte.
+
+    Raises:
+        RuntimeMissing: executorch is not installed.
+    """
+    path = _checked(model, path, ".pte")
+    _require("executorch")
+    with warnings.catch_warnings():  # it reads its own files with deprecated functions
+        warnings.filterwarnings("ignore", ".*Use files\\(\\) instead", DeprecationWarning)
+        program = _lower_for_xnnpack(model, calibration)
+    with replacing(path) as part:
+        part.write_bytes(program)
+    return path
+
+
+def _lower_for_xnnpack(model: nn.Module, calibration: Tensor) -> bytes:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
+    from executorch.exir import to_edge_transform_and_lower
+
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    config = xnnpack.get_symmetric_quantization_config(is_per_channel=True)
+    exported = export_program(model, calibration, max_batch=MAX_BATCH, strict=True).module()
+    prepared = prepare_pt2e(exported, xnnpack.XNNPACKQuantizer().set_global(config))
+    with torch.no_grad():
+        for batch in calibration.contiguous().split(MAX_BATCH):
+            prepared(batch)
+    program = export_program(convert_pt2e(prepared), calibration, max_batch=MAX_BATCH)
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    return lowered.to_executorch().buffer

@@ -1,0 +1,54 @@
+"""What a compressed model costs, what it is worth, and what the figures prove.
+
+The model may be a plain module, a pruned one, an eager quantized one or an exported int8 graph.
+Everything is counted from what would be saved (its state dict) or observed while it runs.
+"""
+
+from tutorial_utils.measuring.counts import (
+    compressed_bytes,
+    count_by_layer,
+    count_macs,
+    count_nonzero,
+    count_params,
+    size_bytes,
+)
+from tutorial_utils.measuring.machine import describe_machine
+from tutorial_utils.measuring.measurement import Measurement, measure, measure_in_turns
+from tutorial_utils.measuring.prediction import evaluate, predict
+from tutorial_utils.measuring.statistics import (
+    Difference,
+    agreement,
+    calibration_error,
+    paired_difference,
+    pareto_front,
+    wilson_interval,
+)
+from tutorial_utils.measuring.tables import comparison_table, table
+from tutorial_utils.measuring.timing import Latency, Timer, measure_latency, time_in_turns
+
+__all__ = [
+    "compressed_bytes",
+    "count_by_layer",
+    "count_macs",
+    "count_nonzero",
+    "count_params",
+    "size_bytes",
+    "describe_machine",
+    "Measurement",
+    "measure",
+    "measure_in_turns",
+    "evaluate",
+    "predict",
+    "Difference",
+    "agreement",
+    "calibration_error",
+    "paired_difference",
+    "pareto_front",
+    "wilson_interval",
+    "comparison_table",
+    "table",
+    "Latency",
+    "Timer",
+    "measure_latency",
+    "time_in_turns",
+]

@@ -1,0 +1,60 @@
+"""Tables in Markdown."""
+
+from collections.abc import Sequence
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.measuring.measurement import Measurement
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; the first column is text, the others are right-aligned.
+
+    >>> print(table(["a", "b"], [["x", 1]]))
+    | a | b |
+    | :--- | ---: |
+    | x | 1 |
+    """
+    if any(len(row) != len(header) for row in rows):
+        raise InputError(f"every row needs {len(header)} cells, one for each column: {header}")
+    lines = [header, [":---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def comparison_table(measurements: Sequence[Measurement]) -> str:
+    """Markdown table of measurements; the first row is the baseline of all ratios.
+
+    Accuracy comes with its 95 % interval and the difference to the baseline in points (1 point
+    is 1 % of the images). Bytes and MACs are followed by their ratio to the baseline (smaller is
+    better), latencies by the speed-up over the baseline (larger is better). The operators of eager
+    int8 models are unknown to torch's counter of MACs.
+    """
+    if not measurements:
+        raise InputError("nothing to compare: expected at least one Measurement, the baseline")
+    baseline = measurements[0]
+    header = ["model", "accuracy (95 % interval)", "points", "weights", "non-zero", "file"]
+    header += ["compressed", "MMACs"]
+    header += [f"ms, batch {size} (speed-up)" for size in baseline.latency]
+    return table(header, [_row(measurement, baseline) for measurement in measurements])
+
+
+def _row(m: Measurement, baseline: Measurement) -> list[str]:
+    low, high = m.accuracy_interval
+
+    def ratio(text: str, attribute: str) -> str:
+        return f"{text} ({getattr(m, attribute) / getattr(baseline, attribute):.2f}×)"
+
+    return [
+        m.name,
+        f"{m.accuracy:.1%} ({low:.1%} to {high:.1%})",
+        f"{100 * (m.accuracy - baseline.accuracy):+.1f}",
+        f"{m.n_params:,}",
+        f"{m.n_nonzero:,}",
+        ratio(f"{m.size_bytes / 1e3:,.0f} kB", "size_bytes"),
+        ratio(f"{m.compressed_bytes / 1e3:,.0f} kB", "compressed_bytes"),
+        ratio(f"{m.macs / 1e6:.1f}", "macs") if m.macs else "not counted",
+        *(
+            f"{latency.median_ms:.2f} ± {latency.iqr_ms / 2:.2f} "
+            f"({baseline.latency_ms(size) / latency.median_ms:.1f}×)"
+            for size, latency in m.latency.items()
+        ),
+    ]

@@ -1,0 +1,271 @@
+"""Structured pruning of whole networks, where layers share channels.
+
+A residual addition couples everything that is added: the layers that make its channels can only
+lose one together, and every layer that reads it loses the same input. The library torch-pruning
+finds these groups by tracing the network; which channels go is decided here.
+"""
+
+import copy
+import math
+from collections.abc import Collection, Mapping
+
+import torch
+import torch_pruning
+from torch import Tensor, nn
+from torch_pruning.dependency import Group
+
+from tutorial_utils.errors import InputError, check_finite, check_fraction
+from tutorial_utils.measuring.counts import count_macs
+from tutorial_utils.pruning.channels import channel_scores
+from tutorial_utils.pruning.masks import (
+    mask_from_scores,
+    prunable_layers,
+)
+
+_OUTPUT_CUTS = (
+    torch_pruning.prune_conv_out_channels,
+    torch_pruning.prune_depthwise_conv_out_channels,
+    torch_pruning.prune_linear_out_channels,
+    torch_pruning.prune_batchnorm_out_channels,
+)
+
+
+def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
+    """Groups of layers that can only lose an output channel together.
+
+    The layer that gives the output of the model is left out: its channels are the classes.
+
+    Args:
+        model: not changed.
+        example: inputs of shape (N, 3, height, width).
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+    >>> sorted(coupled_layers(model, torch.zeros(1, 3, 4, 4)))
+    [['0'], ['2']]
+    """
+    model = copy.deepcopy(model).requires_grad_(True)
+    layers = prunable_layers(model)
+    cuts = [
+        [item.dep.target.module for item in _cuts(group)]
+        for group in _find_groups(model, example, ())
+    ]
+    return [[name for name, layer in layers.items() if layer in cut] for cut in cuts]
+
+
+def prune_channels(
+    model: nn.Module,
+    example: Tensor,
+    ratio: float,
+    *,
+    criterion: str | Mapping[str, Tensor] = "l1",
+    scope: str = "uniform",
+    round_to: int = 1,
+    skip: Collection[str] = (),
+) -> nn.Module:
+    """Smaller, trainable copy of a model, without the channels of the lowest scores.
+
+    The score of a coupled channel is the mean over its layers, each in units of the layer's own
+    mean, so that layers with large and with small weights can be compared.
+
+    Args:
+        model: not changed. Its output layer keeps all its outputs.
+        example: inputs of shape (N, 3, height, width).
+        ratio: fraction of the channels to remove.
+        criterion: "l1", "l2", "bn_scale" or "random" as in `channel_scores`, or scores by the
+            name of the layer, as from `taylor_scores`.
+        scope: "uniform" removes the same fraction of each group; "global" ranks the channels of
+            all groups together and leaves at least one in each.
+        round_to: numbers of channels are rounded to the nearest multiple of it, at least one.
+        skip: layers whose outputs keep all channels, and so all layers coupled with them.
+
+    Raises:
+        InputError: bad ratio, scope, criterion or names; a layer would keep no channel; a
+            grouped convolution that is not depthwise; nothing to prune.
+
+    Source: Fang et al. 2023, "DepGraph: Towards Any Structural Pruning", for the groups.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    >>> prune_channels(model, torch.zeros(1, 3, 8, 8), 0.5)[2].weight.shape
+    torch.Size([4, 4, 3, 3])
+    """
+    check_fraction("ratio", ratio)
+    if scope not in ("uniform", "global") or round_to < 1:
+        raise InputError(
+            f"scope={scope!r}, round_to={round_to}: expected 'uniform' or 'global', and at least 1"
+        )
+    smaller = copy.deepcopy(model).requires_grad_(True)
+    by_name = _layer_scores(smaller, criterion)
+    by_layer = {smaller.get_submodule(name): scores for name, scores in by_name.items()}
+    groups = _find_groups(smaller, example, skip)
+    scores = [_group_scores(group, by_layer) for group in groups]
+    if scope == "uniform":
+        n_kept = [math.floor(len(s) * (1 - ratio) + 1e-6) for s in scores]
+        if not min(n_kept):
+            raise InputError(
+                f"ratio={ratio} leaves no channel in a layer of {min(map(len, scores))}: "
+                "use a smaller ratio, skip the layer, or scope='global'"
+            )
+    else:
+        mask = mask_from_scores(torch.cat(scores), ratio)
+        n_kept = [int(part.sum()) for part in mask.split([len(s) for s in scores])]
+    for group, s, n in zip(groups, scores, n_kept, strict=True):
+        n = min(len(s), max(1, round(n / round_to)) * round_to)
+        lowest = s.sort(stable=True).indices[: len(s) - n]
+        if len(lowest):
+            group.prune(lowest.tolist())
+    return _restore_modes(smaller, model)
+
+
+def prune_to_macs(
+    model: nn.Module,
+    example: Tensor,
+    fraction: float,
+    *,
+    criterion: str | Mapping[str, Tensor] = "l1",
+    scope: str = "uniform",
+    round_to: int = 1,
+    skip: Collection[str] = (),
+) -> nn.Module:
+    """`prune_channels` with the smallest ratio that brings the MACs to `fraction` of the model's.
+
+    To prune in three rounds with training between them, call it with fraction ** (1 / 3) each.
+
+    Raises:
+        InputError: as `prune_channels`; a fraction outside (0, 1) or that cannot be reached.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    >>> prune_to_macs(model, torch.zeros(1, 3, 8, 8), 0.5)[0].out_channels
+    4
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"fraction={fraction}: expected a part of the MACs between 0 and 1")
+    scores = _layer_scores(model, criterion)  # once: "random" must be the same in every trial
+
+    def prune(ratio):
+        return prune_channels(
+            model, example, ratio, criterion=scores, scope=scope, round_to=round_to, skip=skip
+        )
+
+    target = fraction * count_macs(model, example)
+    ratio_low, ratio_high = 0.0, _largest_ratio(model, example, scope, skip)
+    best = prune(ratio_high)
+    if count_macs(best, example) > target:
+        raise InputError(
+            f"fraction={fraction}: with one channel per layer {count_macs(best, example)} MACs are "
+            "left, more than that; use a larger fraction, fewer layers in skip or scope='global'"
+        )
+    for _ in range(12):
+        ratio = (ratio_low + ratio_high) / 2
+        trial = prune(ratio)
+        if count_macs(trial, example) <= target:
+            best, ratio_high = trial, ratio
+        else:
+            ratio_low = ratio
+    return best
+
+
+def _find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> list[Group]:
+    """The groups of torch-pruning, without those that cut a skipped layer or the output layer."""
+    layers = prunable_layers(model)
+    kept = [layer for name, layer in layers.items() if name not in prunable_layers(model, skip)]
+    kept.append(_output_layer(model, example))
+    with torch.enable_grad():  # it follows the autograd graph
+        # In a tuple, because a bare tensor would be unpacked into its images.
+        graph = torch_pruning.DependencyGraph().build_dependency(model, (example,))
+    groups = list(graph.get_all_groups(kept, root_module_types=(nn.Conv2d, nn.Linear)))
+    if not groups:
+        raise InputError(
+            "nothing to prune: every convolution and linear layer is skipped, gives the output, "
+            "or is coupled with one that does"
+        )
+    for group in groups:
+        for layer in {item.dep.target.module for item in group}:
+            if not isinstance(layer, nn.Conv2d) or layer.groups == 1:
+                continue
+            if not layer.groups == layer.in_channels == layer.out_channels:
+                cut = [item.dep.target.module for item in _cuts(group)]
+                raise InputError(
+                    f"{layer} is grouped but not depthwise, which is not handled: put "
+                    f"{[name for name, layer in layers.items() if layer in cut]} into skip"
+                )
+    return groups
+
+
+def _cuts(group: Group) -> list:
+    """The items of a group that cut output channels of a layer with weights."""
+    return [item for item in group if item.dep.handler in _OUTPUT_CUTS]
+
+
+def _output_layer(model: nn.Module, example: Tensor) -> nn.Module:
+    """The convolution or linear layer that runs last; its channels are the model's outputs."""
+    ran = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _inputs, _out: ran.append(layer))
+        for layer in prunable_layers(model).values()
+    ]
+    try:
+        with torch.no_grad():
+            model.eval()(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return ran[-1]
+
+
+def _layer_scores(model: nn.Module, criterion: str | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Scores of the channels by the name of the layer, checked if they were given."""
+    if criterion == "taylor":
+        raise InputError("criterion='taylor': pass criterion=taylor_scores(model, batches)")
+    if criterion == "bn_scale":
+        norms = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)]
+        return {name: channel_scores(bn, bn, "bn_scale") for name, bn in norms}
+    layers = prunable_layers(model)
+    if isinstance(criterion, str):
+        return {name: channel_scores(m, criterion=criterion) for name, m in layers.items()}
+    modules = dict(model.named_modules())
+    for name, scores in criterion.items():
+        check_finite(f"scores of layer {name!r}", scores)
+        n_channels = len(modules[name].weight) if name in modules else 0
+        if scores.shape != (n_channels,):
+            raise InputError(
+                f"scores of layer {name!r} have shape {tuple(scores.shape)}, the model has "
+                f"{n_channels} channels there: make the scores for this model"
+            )
+    return dict(criterion)
+
+
+def _group_scores(group: Group, scores: Mapping[nn.Module, Tensor]) -> Tensor:
+    """Score of each channel of a group: the mean over its layers, each divided by its own mean."""
+    total = torch.zeros(len(group[0].idxs))
+    n_layers = torch.zeros(len(group[0].idxs))
+    for item in _cuts(group):
+        if item.dep.target.module in scores:
+            values = scores[item.dep.target.module].float().cpu()
+            values = values / values.mean().clamp(min=torch.finfo(torch.float32).tiny)
+            where = torch.tensor(item.root_idxs)
+            total.index_add_(0, where, values[item.idxs])
+            n_layers.index_add_(0, where, torch.ones(len(where)))
+    if not n_layers.all():
+        raise InputError(
+            f"no scores for the channels of {group[0].dep.target.module}: the criterion does not "
+            "cover this layer; put it into skip or use 'l1'"
+        )
+    return total / n_layers
+
+
+def _largest_ratio(model: nn.Module, example: Tensor, scope: str, skip: Collection[str]) -> float:
+    """The ratio that leaves one channel in the narrowest group, or in each group."""
+    groups = _find_groups(copy.deepcopy(model).requires_grad_(True), example, skip)
+    widths = [len(group[0].idxs) for group in groups]
+    return 1 - 1 / (min(widths) if scope == "uniform" else sum(widths))
+
+
+def _restore_modes(smaller: nn.Module, model: nn.Module) -> nn.Module:
+    """Training flags and memory format of the original, which tracing and cutting change."""
+    for new, old in zip(smaller.modules(), model.modules(), strict=True):
+        new.training = old.training
+    weights = [weight for weight in model.parameters() if weight.dim() == 4]
+    if any(not weight.is_contiguous() for weight in weights):
+        smaller = smaller.to(memory_format=torch.channels_last)
+    smaller.zero_grad()
+    return smaller

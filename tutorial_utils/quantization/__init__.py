@@ -1,0 +1,47 @@
+"""Fewer bits for each number: the affine quantizer from scratch, and PT2E for whole networks.
+
+`quantize`, `fake_quantize` and the like work on tensors. `quantize_ptq` quantizes a trained network
+from some example inputs; `prepare_qat` and `finish_qat` stand before and after a training that
+takes the rounding into account.
+"""
+
+from tutorial_utils.quantization.affine import (
+    affine_params,
+    dequantize,
+    fake_quantize,
+    int_range,
+    quantize,
+)
+from tutorial_utils.quantization.exporting import export_graph, export_program
+from tutorial_utils.quantization.ptq import count_quantized, quantize_ptq, quantized_layers
+from tutorial_utils.quantization.qat import (
+    finish_qat,
+    freeze_batch_norm_,
+    freeze_observers_,
+    prepare_qat,
+)
+from tutorial_utils.quantization.quantizers import default_backend
+from tutorial_utils.quantization.ranges import histogram_range, minmax_range, percentile_range
+from tutorial_utils.quantization.weights import quantize_weights
+
+__all__ = [
+    "affine_params",
+    "dequantize",
+    "fake_quantize",
+    "int_range",
+    "quantize",
+    "export_graph",
+    "export_program",
+    "count_quantized",
+    "quantize_ptq",
+    "quantized_layers",
+    "finish_qat",
+    "freeze_batch_norm_",
+    "freeze_observers_",
+    "prepare_qat",
+    "default_backend",
+    "histogram_range",
+    "minmax_range",
+    "percentile_range",
+    "quantize_weights",
+]

@@ -1,0 +1,126 @@
+"""Integer convolutional networks with PT2E: export, observe or train, convert.
+
+PT2E ("PyTorch 2 export") works on an exported graph: a quantizer, one for each kind of processor,
+marks which values become integers; observers or fake quantizers are put there, fed or trained,
+and replaced by quantize and dequantize nodes. `deploying.compile_for_inference` then turns those
+patterns into integer kernels; uncompiled, the graph computes in float and is slow.
+
+Weights: `n_bits` bits in int8 tensors, symmetric, min-max range, as in
+`affine_params(..., symmetric=True, signed=True)`. Activations: 8 bits, asymmetric.
+
+Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference"; torchao's guides to PT2E quantization.
+"""
+
+import copy
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.quantization.affine import int_range
+from tutorial_utils.quantization.conv_bn import (
+    find_conv_bn,
+    layer_name,
+    rebuild,
+    unfold_conv_bn,
+)
+from tutorial_utils.quantization.exporting import export_graph
+from tutorial_utils.quantization.quantizers import (
+    convert_pt2e,
+    default_backend,
+    make_quantizer,
+    prepare_pt2e,
+)
+
+NOTHING = "nothing was quantized: no layer that the backend supports is left to quantize"
+ops = torch.ops.aten
+WEIGHTED = (ops.conv2d.default, ops.linear.default)
+
+
+def quantize_ptq(
+    model: nn.Module,
+    calibration: Tensor,
+    *,
+    n_bits: int = 8,
+    per_channel: bool = True,
+    skip: Collection[str] = (),
+    backend: str | None = None,
+) -> GraphModule:
+    """Post-training quantization: fold batch norms, observe activations, convert.
+
+    Args:
+        model: float model, or its graph from `export_graph`; it is copied and stays as it is.
+        calibration: inputs (N, 3, H, W), normalised as for the model, for the activation ranges.
+        n_bits: bits of the weights, 2 to 8. Activations have 8.
+        per_channel: one weight scale for each output channel, else one for each layer.
+        skip: names of modules that stay in float, as in `model.named_modules()`.
+        backend: "x86" or "arm"; None for the one of this processor.
+
+    Returns:
+        Quantized graph for any batch size. Its `eval()` and `train()` change nothing.
+
+    Raises:
+        InputError: bad n_bits, backend or calibration tensor, an unknown name in `skip`, or
+            nothing in the model could be quantized.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    >>> quantized = quantize_ptq(model, torch.rand(8, 3, 8, 8))
+    >>> quantized_layers(quantized), quantized(torch.rand(1, 3, 8, 8)).shape
+    (['0'], torch.Size([1, 4, 6, 6]))
+    """
+    prepared = _prepare(model, calibration, n_bits, per_channel, skip, backend)
+    with torch.no_grad():
+        for batch in calibration.split(100):
+            prepared(batch)
+    return _convert(prepared)
+
+
+def count_quantized(model: GraphModule) -> int:
+    """Number of quantize nodes: places where a float tensor becomes integers at run time."""
+    return sum(".quantize_per_" in str(node.target) for node in model.graph.nodes)
+
+
+def quantized_layers(model: GraphModule) -> list[str]:
+    """Names of the convolution and linear layers with integer weights, in the order of use."""
+    return [
+        layer_name(node)
+        for node in model.graph.nodes
+        if node.target in WEIGHTED and ".dequantize_per_" in str(node.args[1].target)
+    ]
+
+
+def _prepare(model, inputs, n_bits, per_channel, skip, backend, for_training=False) -> GraphModule:
+    """Graph of a copy of the model with observers or fake quantizers, for any batch size."""
+    int_range(n_bits, signed=True)  # refuses a bad n_bits
+    names = {name for name, _ in model.named_modules() if name}
+    unknown = sorted(set([skip] if isinstance(skip, str) else skip) - names)
+    if unknown:
+        raise InputError(f"skip={unknown}: no module of that name; known: {sorted(names)}")
+    floats = inputs.is_floating_point() and torch.isfinite(inputs).all()
+    if inputs.dim() != 4 or len(inputs) == 0 or not floats:
+        raise InputError(
+            f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}: expected finite floats of "
+            "shape (N, C, H, W), N >= 1"
+        )
+    quantizer = make_quantizer(
+        backend or default_backend(),
+        n_bits,
+        per_channel=per_channel,
+        skip=skip,
+        for_training=for_training,
+    )
+    graph = copy.deepcopy(model) if isinstance(model, GraphModule) else export_graph(model, inputs)
+    if not for_training:
+        return prepare_pt2e(graph, quantizer)
+    pairs = find_conv_bn(graph, model)
+    return unfold_conv_bn(prepare_pt2e(graph, quantizer), model, pairs)
+
+
+def _convert(prepared: GraphModule) -> GraphModule:
+    converted = rebuild(convert_pt2e(prepared)).eval()  # without the float weights
+    if count_quantized(converted) == 0:
+        raise InputError(NOTHING)
+    return converted

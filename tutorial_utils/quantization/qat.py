@@ -1,0 +1,96 @@
+"""Quantization-aware training with PT2E: fake quantizers, their freezing, and conversion.
+
+Source: Jacob et al. 2018, section 3; torchao's guide to PT2E quantization-aware training.
+"""
+
+import copy
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.quantization.conv_bn import (
+    ConvBN,
+    fold_conv_bn,
+)
+from tutorial_utils.quantization.ptq import (
+    NOTHING,
+    _convert,
+    _prepare,
+)
+from tutorial_utils.quantization.quantizers import (
+    TrainedFakeQuantize,
+)
+
+
+def prepare_qat(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    n_bits: int = 8,
+    per_channel: bool = True,
+    skip: Collection[str] = (),
+    backend: str | None = None,
+) -> GraphModule:
+    """Put fake quantizers into a copy of `model`, for quantization-aware training.
+
+    With torchao's default configuration the model that is trained below 8 bits is not the one
+    that conversion makes (see `quantizers.make_quantizer`). Here the two agree to the bit.
+
+    Arguments are those of `quantize_ptq`; `example` is a batch of inputs (N, 3, H, W), from which
+    the first ranges are estimated, so that training starts where post-training quantization ends.
+
+    Returns:
+        Trainable graph in eval mode, with `train`, `eval` and `copy.deepcopy` as for any module.
+        Ranges move in training mode only, so evaluating changes nothing. Batch norms that follow
+        no convolution stay in eval mode.
+    """
+    prepared = _prepare(model, example, n_bits, per_channel, skip, backend, for_training=True)
+    fake_quantizers = _fake_quantizers(prepared.eval())
+    if not fake_quantizers:
+        raise InputError(NOTHING)
+    for module in fake_quantizers:
+        module.enable_observer()
+    with torch.no_grad():
+        prepared(example)
+    return prepared.eval()
+
+
+def freeze_observers_(prepared: GraphModule) -> None:
+    """Fix all ranges from now on, also after the next `train()`."""
+    for module in _fake_quantizers(prepared):
+        module.frozen = True
+        module.disable_observer()
+
+
+def freeze_batch_norm_(prepared: GraphModule) -> None:
+    """Use and keep the running statistics of batch norm, also after the next `train()`.
+
+    The converted model has them folded into its weights, so the last epochs should see the same.
+    """
+    for module in prepared.modules():
+        if isinstance(module, ConvBN):
+            module.frozen = True
+
+
+def finish_qat(prepared: GraphModule) -> GraphModule:
+    """Convert a copy of a model that `prepare_qat` made and training changed.
+
+    Returns:
+        Quantized graph as from `quantize_ptq`, which computes what `prepared.eval()` computes.
+
+    Raises:
+        InputError: a model without fake quantizers.
+    """
+    if not _fake_quantizers(prepared):
+        raise InputError(
+            f"no fake quantizer in this {type(prepared).__name__}: expected the model that "
+            "prepare_qat returned"
+        )
+    return _convert(fold_conv_bn(copy.deepcopy(prepared).eval()))
+
+
+def _fake_quantizers(model: nn.Module) -> list[TrainedFakeQuantize]:
+    return [module for module in model.modules() if isinstance(module, TrainedFakeQuantize)]

@@ -1,0 +1,97 @@
+"""Which range of values to cover with the integers: min-max, percentile, least squares.
+
+Source: Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 2.2.
+"""
+
+import torch
+from torch import Tensor
+
+from tutorial_utils.errors import InputError, check_finite
+from tutorial_utils.quantization.affine import (
+    _round,
+    affine_params,
+    int_range,
+)
+
+
+def minmax_range(x: Tensor, axis: int | None = None) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value, of the tensor or of each channel along `axis`.
+
+    >>> minmax_range(torch.tensor([[1.0, 5.0], [-2.0, 0.0]]), axis=0)
+    (tensor([ 1., -2.]), tensor([5., 0.]))
+    """
+    check_finite("x", x)
+    if axis is None:
+        return x.min(), x.max()
+    rows = x.movedim(axis, 0).flatten(1) if x.dim() > 1 else x.unsqueeze(1)
+    return rows.amin(1), rows.amax(1)
+
+
+def percentile_range(x: Tensor, percent: float) -> tuple[Tensor, Tensor]:
+    """Range that holds the central `percent` percent of the values, half of the rest cut each side.
+
+    A few outliers no longer stretch the scale; 100 gives `minmax_range`.
+
+    >>> percentile_range(torch.arange(101.0), 90)
+    (tensor(5.), tensor(95.))
+    """
+    check_finite("x", x)
+    if not 0 < percent <= 100:
+        raise InputError(f"percent is {percent}, expected more than 0 and at most 100")
+    n_cut = int((100 - percent) / 200 * (x.numel() - 1))
+    flat = x.flatten()
+    return flat.kthvalue(n_cut + 1).values, flat.kthvalue(x.numel() - n_cut).values
+
+
+def histogram_range(
+    x: Tensor, n_bits: int, *, symmetric: bool = False, n_bins: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """Clipping range with the least mean squared quantization error, searched over a histogram.
+
+    Clipping a little costs much for few values and sharpens the grid for all others. Both ends are
+    tried at 64 fractions of their min-max value, alone and together. Torch's `HistogramObserver`
+    minimises the same error with another search, so the two are near but not equal.
+
+    Args:
+        x: float tensor of any shape.
+        n_bits: 2 to 8.
+        symmetric: search the ranges from -t to t only.
+        n_bins: bins of the histogram.
+
+    Returns:
+        low and high, scalars, containing 0.
+
+    >>> x = torch.linspace(-1, 1, 999) ** 5             # most values near 0, few in the tails
+    >>> [round(v.item(), 2) for v in histogram_range(x, 3, symmetric=True)]
+    [-0.86, 0.86]
+    """
+    low, high = (v.float() for v in minmax_range(x))
+    low, high = low.clamp(max=0), high.clamp(min=0)
+    if low == high:
+        return low, high
+    counts, edges = torch.histogram(
+        x.detach().float().flatten().cpu(), n_bins, range=(low.item(), high.item())
+    )
+    centers = (edges[1:] + edges[:-1]) / 2
+    kept = torch.linspace(1, 1 / 64, 64)  # 1 first, so that a tie keeps the full range
+    if symmetric:
+        highs = torch.maximum(-low, high) * kept
+        lows = -highs
+    else:
+        lows, highs = torch.cartesian_prod(low * kept if low < 0 else low[None], high * kept).T
+    best = torch.stack(
+        [
+            _clipping_error(centers, counts, part_low, part_high, n_bits, symmetric)
+            for part_low, part_high in zip(lows.split(64), highs.split(64), strict=True)
+        ]
+    )
+    return lows[best.argmin()], highs[best.argmin()]
+
+
+def _clipping_error(centers, counts, lows, highs, n_bits, symmetric):
+    """Summed squared error of the histogram for each candidate range, shape (n_candidates,)."""
+    scale, zero_point = affine_params(lows, highs, n_bits, symmetric=symmetric, signed=symmetric)
+    grid = centers.expand(len(lows), -1)
+    q = _round(grid, scale[:, None], zero_point[:, None]).clamp(*int_range(n_bits, symmetric))
+    error = grid - (q - zero_point[:, None]) * scale[:, None]
+    return (counts * error**2).sum(1)

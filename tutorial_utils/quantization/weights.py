@@ -1,0 +1,57 @@
+"""Rounding the weights of a network without any export: a quick look at what it minds."""
+
+import copy
+from collections.abc import Collection
+
+import torch
+from torch import nn
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.quantization.affine import (
+    affine_params,
+    fake_quantize,
+    int_range,
+)
+from tutorial_utils.quantization.ranges import minmax_range
+
+
+def quantize_weights(
+    model: nn.Module, n_bits: int, *, per_channel: bool = True, only: Collection[str] | None = None
+) -> nn.Module:
+    """Copy of `model` whose convolution and linear weights went through `n_bits` and back.
+
+    Symmetric, min-max range, activations left in float: a quick answer to "how much does this
+    layer mind?" without any export. Batch norms are not folded into the weights first, as
+    `quantization.quantize_ptq` does, so the accuracies are close but not equal.
+
+    Args:
+        model: any module with `nn.Conv2d` or `nn.Linear` inside.
+        n_bits: 2 to 8.
+        per_channel: one scale for each output channel, else one for the whole weight.
+        only: names of the layers to quantize, as in `model.named_modules()`; None for all.
+
+    Raises:
+        InputError: bad n_bits, NaN weights, a name that is no convolution or linear layer.
+
+    >>> linear = nn.Linear(8, 4)
+    >>> quantize_weights(nn.Sequential(linear), 2)[0].weight.unique().numel() <= 4 * 4
+    True
+    """
+    qmin, qmax = int_range(n_bits, signed=True)
+    quantized = copy.deepcopy(model)
+    layers = {
+        name: m for name, m in quantized.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
+    }
+    unknown = sorted(set(only or ()) - set(layers))
+    if unknown or not layers:
+        raise InputError(
+            f"no convolution or linear layer is called {unknown}; known: {sorted(layers)}"
+        )
+    axis = 0 if per_channel else None
+    with torch.no_grad():
+        for layer in layers.values() if only is None else (layers[name] for name in only):
+            scale, zero_point = affine_params(
+                *minmax_range(layer.weight, axis), n_bits, symmetric=True, signed=True
+            )
+            layer.weight.copy_(fake_quantize(layer.weight, scale, zero_point, qmin, qmax, axis))
+    return quantized
