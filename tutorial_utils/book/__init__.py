@@ -6,9 +6,3 @@ modules.
 
 from tutorial_utils.book.claims import claim
 from tutorial_utils.book.output import keep, say
-
-__all__ = [
-    "claim",
-    "keep",
-    "say",
-]

@@ -3,12 +3,3 @@
 from tutorial_utils.data.batches import augment, batches, to_inputs
 from tutorial_utils.data.loading import load
 from tutorial_utils.data.splits import Dataset, Split
-
-__all__ = [
-    "augment",
-    "batches",
-    "to_inputs",
-    "load",
-    "Dataset",
-    "Split",
-]

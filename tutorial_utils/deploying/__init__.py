@@ -26,20 +26,3 @@ from tutorial_utils.deploying.onnx_files import (
     quantize_onnx,
     save_onnx,
 )
-
-__all__ = [
-    "CompilerMissing",
-    "compile_for_inference",
-    "has_compiler",
-    "save_executorch",
-    "RuntimeMissing",
-    "missing",
-    "package_target",
-    "save_aoti",
-    "save_exported",
-    "IsolatedRun",
-    "run_isolated",
-    "count_integer_convolutions",
-    "quantize_onnx",
-    "save_onnx",
-]

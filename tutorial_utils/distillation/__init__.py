@@ -20,18 +20,3 @@ from tutorial_utils.distillation.teaching import (
     hint_loss,
     kd_loss,
 )
-
-__all__ = [
-    "attention_loss",
-    "attention_map",
-    "distillation_loss",
-    "feature_loss",
-    "soft_target_loss",
-    "Hinted",
-    "Remembering",
-    "ask",
-    "attention_transfer_loss",
-    "capture_features",
-    "hint_loss",
-    "kd_loss",
-]

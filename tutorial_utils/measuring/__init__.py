@@ -25,30 +25,3 @@ from tutorial_utils.measuring.statistics import (
 )
 from tutorial_utils.measuring.tables import comparison_table, table
 from tutorial_utils.measuring.timing import Latency, Timer, measure_latency, time_in_turns
-
-__all__ = [
-    "compressed_bytes",
-    "count_by_layer",
-    "count_macs",
-    "count_nonzero",
-    "count_params",
-    "size_bytes",
-    "describe_machine",
-    "Measurement",
-    "measure",
-    "measure_in_turns",
-    "evaluate",
-    "predict",
-    "Difference",
-    "agreement",
-    "calibration_error",
-    "paired_difference",
-    "pareto_front",
-    "wilson_interval",
-    "comparison_table",
-    "table",
-    "Latency",
-    "Timer",
-    "measure_latency",
-    "time_in_turns",
-]

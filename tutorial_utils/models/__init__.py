@@ -15,17 +15,3 @@ from tutorial_utils.models.resnet import (
     resnet20,
     resnet56,
 )
-
-__all__ = [
-    "baseline_path",
-    "check_baseline",
-    "load_baseline",
-    "save_baseline",
-    "MODELS",
-    "Block",
-    "ResNet",
-    "make_model",
-    "resnet8",
-    "resnet20",
-    "resnet56",
-]

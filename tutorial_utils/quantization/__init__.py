@@ -23,25 +23,3 @@ from tutorial_utils.quantization.qat import (
 from tutorial_utils.quantization.quantizers import default_backend
 from tutorial_utils.quantization.ranges import histogram_range, minmax_range, percentile_range
 from tutorial_utils.quantization.weights import quantize_weights
-
-__all__ = [
-    "affine_params",
-    "dequantize",
-    "fake_quantize",
-    "int_range",
-    "quantize",
-    "export_graph",
-    "export_program",
-    "count_quantized",
-    "quantize_ptq",
-    "quantized_layers",
-    "finish_qat",
-    "freeze_batch_norm_",
-    "freeze_observers_",
-    "prepare_qat",
-    "default_backend",
-    "histogram_range",
-    "minmax_range",
-    "percentile_range",
-    "quantize_weights",
-]

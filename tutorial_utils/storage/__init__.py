@@ -3,13 +3,3 @@
 from tutorial_utils.storage.cache import cache_dir, new_file, read_cached, write_cached
 from tutorial_utils.storage.files import replacing
 from tutorial_utils.storage.weights import read_weights, write_weights
-
-__all__ = [
-    "cache_dir",
-    "new_file",
-    "read_cached",
-    "write_cached",
-    "replacing",
-    "read_weights",
-    "write_weights",
-]

@@ -9,14 +9,3 @@ from tutorial_utils.training.fitting import (
     smoothed_cross_entropy,
 )
 from tutorial_utils.training.precision import has_fast_bf16
-
-__all__ = [
-    "make_baseline",
-    "train_baseline",
-    "cross_entropy",
-    "fit",
-    "learning_rate",
-    "seed_everything",
-    "smoothed_cross_entropy",
-    "has_fast_bf16",
-]
