@@ -13,8 +13,8 @@ One folder for each thing that one does to a model:
 - `deploying`: compiled models, and files that run without this package
 
 `plotting` draws the figures of the book, `legacy` holds the older quantization of torch, `check`
-looks at answers to exercises, and `book` runs and renders the notebooks. `storage` and `errors` are
-what all of them stand on.
+looks at answers to exercises, and `book` runs and renders the notebooks. `storage`, `memory`
+and `errors` are what all of them stand on.
 """
 
 __version__ = "0.1.0"

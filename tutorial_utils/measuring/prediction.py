@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tutorial_utils.data.batches import batches
 from tutorial_utils.data.splits import Split
+from tutorial_utils.memory import keep_freed_memory
 
 
 @torch.no_grad()
@@ -32,6 +33,7 @@ def predict(
     >>> predict(make_model("resnet8"), load("digits", n_train=10).train).shape
     torch.Size([10, 10])
     """
+    keep_freed_memory()
     module = model if isinstance(model, nn.Module) else None
     was_training = module is not None and module.training
     if module is not None:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tutorial_utils.data.batches import augment, batches
 from tutorial_utils.data.splits import Dataset
 from tutorial_utils.errors import check_positive
+from tutorial_utils.memory import keep_freed_memory
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -111,6 +112,7 @@ def fit(
         FloatingPointError: when the loss is NaN or infinite.
     """
     check_positive(epochs=epochs, lr=lr, batch_size=batch_size)
+    keep_freed_memory()
     per_epoch = max(1, len(data.train) // batch_size)
     n_steps = max(1, round(epochs * per_epoch))
     loss = loss or cross_entropy

@@ -1,0 +1,44 @@
+"""Freed memory is kept: fewer page faults where glibc allocates, no error elsewhere."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tutorial_utils import memory
+
+CODE = """
+import resource, torch
+from tutorial_utils.memory import keep_freed_memory
+{call}
+def step():
+    tensors = [torch.ones(n * 1_000_000) for n in range(1, 9)]
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+before = faults()
+for _ in range(20):
+    step()
+print(faults() - before)
+"""
+
+
+def page_faults(call: str) -> int:
+    command = [sys.executable, "-c", CODE.format(call=call)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_blocks_that_were_freed_are_used_again():
+    assert page_faults("keep_freed_memory()") < 0.2 * page_faults("")
+
+
+@pytest.mark.parametrize("system", ["darwin", "linux"])
+def test_other_systems_and_other_c_libraries_are_left_alone(monkeypatch, system):
+    def missing(name):
+        raise OSError("no such library")
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(memory.ctypes, "CDLL", missing)
+    assert memory.keep_freed_memory.__wrapped__() is None
