@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import math
 import pickle
 import shutil
 import struct
@@ -16,9 +17,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision import datasets
 
-from tutorial_utils.data import Split, augment, batches, downloads, load, splits, to_inputs
+from tutorial_utils.data import (
+    Split,
+    augment,
+    batches,
+    downloads,
+    first_inputs,
+    input_batches,
+    labelled_batches,
+    load,
+    splits,
+    to_inputs,
+)
 from tutorial_utils.data import folder as folder_module
 from tutorial_utils.errors import InputError
 
@@ -183,6 +196,140 @@ def test_augment_only_shifts_by_default():
 def test_bad_arguments_are_refused(kwargs, words):
     message = refused(**kwargs)
     assert all(word in message for word in words), message
+
+
+# --- images of one's own, of any size ---
+
+
+@pytest.mark.parametrize("size", [(8, 8), (96, 64), (1, 5)])
+def test_split_of_any_size(size):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (6, 3, *size), generator=generator, dtype=torch.uint8)
+    split = Split.from_arrays(images, torch.arange(6))
+    inputs = torch.cat([inputs for inputs, _ in batches(split, 4)])
+    assert inputs.shape == images.shape and inputs.dtype == torch.float32
+    torch.testing.assert_close(inputs.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    deviation = inputs.double().std((0, 2, 3), correction=0)
+    torch.testing.assert_close(deviation, torch.ones(3).double(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint16])
+def test_split_from_numpy_arrays_that_torch_cannot_share(dtype):
+    images = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 3)
+    backwards = images[..., ::-1].transpose(0, 3, 1, 2)  # as OpenCV's colours are turned round
+    backwards.flags.writeable = False
+    split = Split.from_arrays(backwards, np.array([1, 0], dtype), (0.1, 0.2, 0.3), std=[1, 2, 3])
+    assert split.images.tolist() == backwards.tolist()
+    assert split.labels.dtype == torch.int64 and split.labels.tolist() == [1, 0]
+    assert split.mean == (0.1, 0.2, 0.3) and split.std == (1.0, 2.0, 3.0)
+
+
+IMAGES, LABELS = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((IMAGES / 255, LABELS), ["images is torch.float32", "uint8"]),
+        ((IMAGES.permute(0, 2, 3, 1), LABELS), ["(2, 4, 4, 3)", "channels before the rows"]),
+        ((IMAGES[0], LABELS), ["(3, 4, 4)"]),
+        ((IMAGES, LABELS.float()), ["labels is torch.float32", "integers (N,)"]),
+        ((IMAGES, LABELS == 0), ["labels is torch.bool"]),
+        ((IMAGES, LABELS[:, None]), ["labels is torch.int64 of shape (2, 1)"]),
+        ((IMAGES, LABELS[:1]), ["2 images", "1 labels"]),
+        ((IMAGES[:0], LABELS[:0]), ["0 images", "at least one"]),
+        ((IMAGES[..., :0], LABELS), ["4x0 pixels"]),
+        ((IMAGES, LABELS - 1), ["labels has -1", "from 0"]),
+        ((IMAGES, ["ants", "bees"]), ["labels: expected a tensor or an array of numbers"]),
+        ((IMAGES, [[0, 1], [2]]), ["labels: expected"]),
+        ((IMAGES, LABELS, (0.5, 0.5, 0.5)), ["std=None", "neither"]),
+        ((IMAGES, LABELS, None, (0.5, 0.5, 0.5)), ["mean=None"]),
+        ((IMAGES, LABELS, (0.5, 0.5), (1, 1, 1)), ["mean=(0.5, 0.5)", "three"]),
+        ((IMAGES, LABELS, (0.5, 0.5, math.nan), (1, 1, 1)), ["mean=", "finite"]),
+        ((IMAGES, LABELS, 0.5, (1, 1, 1)), ["mean=0.5"]),
+        ((IMAGES, LABELS, (0, 0, 0), (1, 0, 1)), ["std=(1, 0, 1)", "above 0"]),
+    ],
+)
+def test_arrays_that_are_no_split_are_refused(arguments, words):
+    with pytest.raises(InputError) as caught:
+        Split.from_arrays(*arguments)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+# --- a split, or whatever yields batches ---
+
+
+def test_batches_of_a_split_and_of_a_loader_are_the_same():
+    split = tiny_split()
+    loader = DataLoader(TensorDataset(to_inputs(split), split.labels.int()), batch_size=4)
+    for source in (loader, list(loader), iter(loader), (tuple(batch) for batch in loader)):
+        for ours, theirs in zip(
+            labelled_batches(split, 4), labelled_batches(source, 9), strict=True
+        ):
+            assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
+            assert theirs[1].dtype == torch.int64
+
+
+def test_inputs_come_from_tensors_splits_and_batches_with_or_without_labels():
+    split = tiny_split()
+    x = to_inputs(split)
+    with_labels = [(x[:4], split.labels[:4]), (x[4:], split.labels[4:])]
+    for source in (x, split, with_labels, [x[:4], x[4:]], [(x[:4],), (x[4:],)]):
+        assert torch.equal(torch.cat(list(input_batches(source, 3))), x)
+        for n in (1, 4, 7, 10, 99):
+            assert torch.equal(first_inputs(source, n), x[:n])
+    assert [len(part) for part in input_batches(x, 3)] == [3, 3, 3, 1]
+
+
+def test_first_inputs_asks_for_no_more_batches_than_needed():
+    class Counted:
+        n_given = 0
+
+        def __iter__(self):
+            for _ in range(5):
+                self.n_given += 1
+                yield torch.zeros(4, 3, 8, 8)
+
+    source = Counted()
+    assert len(first_inputs(source, 8)) == 8 and source.n_given == 2
+
+
+def test_an_iterator_never_comes_back_empty_in_silence():
+    spent = iter([(torch.zeros(2, 3, 4, 4), LABELS)])
+    assert len(list(labelled_batches(spent, 4))) == 1
+    for read in (labelled_batches, input_batches):
+        for empty in (spent, [], DataLoader([])):
+            with pytest.raises(InputError, match="no batch in a .* used before"):
+                list(read(empty, 4))
+    with pytest.raises(InputError, match="a generator gives its batches only once"):
+        first_inputs((batch for batch in [torch.zeros(2, 3, 4, 4)]), 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (None, ["got a NoneType"]),
+        (load, ["got a function"]),
+        ([torch.zeros(2, 3, 4, 4)], ["a batch is float32 (2, 3, 4, 4)", "(inputs, labels)"]),
+        ([{"x": IMAGES}], ["a batch is a dict of 1"]),
+        ([(IMAGES / 255, LABELS, LABELS)], ["a batch is a tuple of 3"]),
+        ([(IMAGES, LABELS)], ["uint8 (2, 3, 4, 4)", "floats", "Split.from_arrays"]),
+        ([(IMAGES[:0] / 255, LABELS[:0])], ["float32 (0, 3, 4, 4)"]),
+        ([(IMAGES / 255, LABELS.float())], ["labels", "float32 (2,)", "integers (2,)"]),
+        ([(IMAGES / 255, LABELS[:1])], ["int64 (1,)", "integers (2,)"]),
+        ([(IMAGES / 255, LABELS[:, None])], ["int64 (2, 1)"]),
+        ([(IMAGES / 255, [0, 1])], ["a list of 2"]),
+    ],
+)
+def test_what_yields_no_batches_is_refused(source, words):
+    with pytest.raises(InputError) as caught:
+        list(labelled_batches(source, 4))
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_later_batch_is_checked_too():
+    with pytest.raises(InputError, match="inputs of a batch are uint8"):
+        list(input_batches([IMAGES / 255, IMAGES], 4))
 
 
 # --- folders ---

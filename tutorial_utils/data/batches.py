@@ -1,20 +1,23 @@
 """From images to batches of inputs, varied at random for training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_utils.data.splits import Split
+from tutorial_utils.data.splits import Split, holds_integers
+from tutorial_utils.errors import InputError
+
+LabelledBatches = Iterable[tuple[Tensor, Tensor]]  # a DataLoader, most often
 
 
 def to_inputs(split: Split) -> Tensor:
     """Return the images of a split as a network takes them.
 
     Returns:
-        float32 (N, 3, 32, 32), normalised per channel, in channels_last memory format.
+        float32 (N, 3, H, W), normalised per channel, in channels_last memory format.
 
     >>> from tutorial_utils.data import load
     >>> to_inputs(load("digits", n_train=10).train).shape
@@ -39,7 +42,7 @@ def batches(
         split: what to go through.
         batch_size: images per batch; the last batch may be smaller.
         generator: shuffles the images and drives `augment`. Without one the order is kept.
-        augment: changes the uint8 images of a batch.
+        augment: changes the uint8 images of a batch, (N, 3, H, W).
 
     Yields:
         inputs as from `to_inputs`, and labels.
@@ -55,6 +58,121 @@ def batches(
         if augment:
             batch = replace(batch, images=augment(batch.images, generator))
         yield to_inputs(batch), batch.labels
+
+
+def labelled_batches(
+    source: Split | LabelledBatches, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Go once through a split, or through whatever yields batches: a `DataLoader`, a list.
+
+    Args:
+        source: a split, or an iterable of `(inputs, labels)`: inputs as the network takes them,
+            floats (N, ...), and labels, integers (N,).
+        batch_size: images per batch of a split; other sources have their own batches.
+
+    Yields:
+        inputs, and labels as int64 (N,).
+
+    Raises:
+        InputError: for a batch of anything else, or when there is none.
+
+    >>> loader = [(torch.zeros(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]))]
+    >>> [len(labels) for _, labels in labelled_batches(loader, 500)]
+    [4]
+    """
+    for batch in iterate(source, batch_size):
+        if not (isinstance(batch, tuple | list) and len(batch) == 2):
+            raise InputError(f"a batch is {describe(batch)}: expected (inputs, labels)")
+        inputs, labels = check_inputs(batch[0]), batch[1]
+        usable = isinstance(labels, Tensor) and holds_integers(labels)
+        if not usable or labels.shape != (len(inputs),):
+            raise InputError(
+                f"the labels of a batch of {len(inputs)} are {describe(labels)}: expected integers "
+                f"({len(inputs)},)"
+            )
+        yield inputs, labels.long()
+
+
+def input_batches(
+    source: Tensor | Split | LabelledBatches | Iterable[Tensor], batch_size: int
+) -> Iterator[Tensor]:
+    """Go once through inputs alone: those of a tensor, or of what `labelled_batches` takes.
+
+    Args:
+        source: inputs (N, ...), a split, or an iterable of `(inputs, labels)` or of inputs.
+        batch_size: images per batch of a tensor or split; other sources have their own batches.
+
+    Raises:
+        InputError: as `labelled_batches`.
+    """
+    for batch in iterate(source, batch_size):
+        has_labels = isinstance(batch, tuple | list) and len(batch) > 0
+        yield check_inputs(batch[0] if has_labels else batch)
+
+
+def first_inputs(source: Tensor | Split | LabelledBatches | Iterable[Tensor], n: int) -> Tensor:
+    """Return the first `n` inputs of a source as `input_batches` takes it; fewer, if it has fewer.
+
+    Raises:
+        InputError: as `input_batches`; also for an iterator, which would lose what is taken here.
+
+    >>> first_inputs([torch.zeros(4, 3, 8, 8), torch.zeros(4, 3, 8, 8)], 6).shape
+    torch.Size([6, 3, 8, 8])
+    """
+    if isinstance(source, Iterator):
+        raise InputError(
+            f"{describe(source)} gives its batches only once: pass a DataLoader or a list of them"
+        )
+    taken, missing = [], n
+    for inputs in input_batches(source, n):
+        taken.append(inputs[:missing])
+        missing -= len(taken[-1])
+        if missing == 0:
+            break
+    return torch.cat(taken)
+
+
+def iterate(source: object, batch_size: int) -> Iterator[object]:
+    """Go once through the batches of a source, of which there must be at least one."""
+    if isinstance(source, Split):
+        source = batches(source, batch_size)
+    elif isinstance(source, Tensor):
+        source = source.split(batch_size)
+    elif not isinstance(source, Iterable):
+        raise InputError(
+            f"expected a Split (such as data.test), a DataLoader or another iterable of batches, "
+            f"got {describe(source)}"
+        )
+    n_batches = 0
+    for n_batches, batch in enumerate(source, 1):  # noqa: B007
+        yield batch
+    if n_batches == 0:
+        raise InputError(
+            f"no batch in {describe(source)}: it is empty, or an iterator that was used before "
+            "(pass a DataLoader or a list, which can be gone through again)"
+        )
+
+
+def check_inputs(inputs: object) -> Tensor:
+    """Return the inputs of a batch if a network can take them."""
+    if isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.numel():
+        return inputs
+    raise InputError(
+        f"the inputs of a batch are {describe(inputs)}: expected floats (N, ...), normalised as "
+        "the network takes them (`Split.from_arrays` takes images as uint8)"
+    )
+
+
+def describe(value: object) -> str:
+    """Say in a message what was passed.
+
+    >>> describe(torch.zeros(4, 3)), describe([1, 2, 3]), describe(None)
+    ('float32 (4, 3)', 'a list of 3', 'a NoneType')
+    """
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {tuple(value.shape)}".removeprefix("torch.")
+    kind = f"a {type(value).__name__}"
+    return f"{kind} of {len(value)}" if isinstance(value, tuple | list | dict) else kind
 
 
 def augment(

@@ -9,7 +9,7 @@ from tutorial_utils.data import digits, downloads, folder
 from tutorial_utils.data.splits import (
     Dataset,
     Split,
-    from_arrays,
+    make_dataset,
     subset,
 )
 from tutorial_utils.errors import InputError
@@ -71,7 +71,7 @@ def load_digits(data_dir: str | None) -> Dataset:
 def load_download(name: str, data_dir: str | None) -> Dataset:
     """Return one of torchvision's data sets (see `tutorial_utils.downloads`)."""
     classes, train, test = downloads.read_arrays(name, data_dir)
-    return from_arrays(name, classes, train, test, key=name, data_dir=data_dir)
+    return make_dataset(name, classes, train, test, key=name, data_dir=data_dir)
 
 
 def load_folder(data_dir: str | None) -> Dataset:
@@ -79,7 +79,7 @@ def load_folder(data_dir: str | None) -> Dataset:
     if not data_dir:
         raise InputError("dataset='folder' needs data_dir: the folder that holds train/ and test/")
     classes, train, test, fingerprint = folder.read_arrays(Path(data_dir).expanduser())
-    return from_arrays(
+    return make_dataset(
         "folder", classes, train, test, key=f"folder-{fingerprint}", data_dir=data_dir
     )
 

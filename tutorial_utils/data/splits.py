@@ -1,7 +1,9 @@
 """The types that hold a data set in memory, and how one is cut into parts."""
 
+import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,8 +14,10 @@ from tutorial_utils.errors import InputError
 class Split:
     """Images with their labels, held in memory.
 
+    `Split.from_arrays` makes one of your own images and checks them.
+
     Attributes:
-        images: uint8 (N, 3, 32, 32).
+        images: uint8 (N, 3, H, W), of any height and width.
         labels: int64 (N,).
         mean, std: per channel, of the training part, for pixel values from 0 to 1.
     """
@@ -22,6 +26,52 @@ class Split:
     labels: Tensor
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Tensor | np.ndarray,
+        labels: Tensor | np.ndarray,
+        mean: tuple[float, float, float] | None = None,
+        std: tuple[float, float, float] | None = None,
+    ) -> "Split":
+        """Make a split of your own images.
+
+        Args:
+            images: uint8 (N, 3, H, W), at least one.
+            labels: integers (N,), of at least 0.
+            mean, std: per channel, for pixel values from 0 to 1. Give those of the training images
+                for every split; by default they are computed from `images`.
+
+        Raises:
+            InputError: for another shape or type, or statistics that are no three numbers.
+
+        >>> images = np.zeros((4, 3, 96, 64), np.uint8)
+        >>> len(Split.from_arrays(images, np.array([0, 1, 0, 1])))
+        4
+        """
+        images, labels = as_tensor("images", images), as_tensor("labels", labels)
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3:
+            raise InputError(
+                f"images is {images.dtype} of shape {tuple(images.shape)}: expected uint8 "
+                "(N, 3, H, W), the channels before the rows and pixels from 0 to 255"
+            )
+        if labels.dim() != 1 or not holds_integers(labels):
+            raise InputError(
+                f"labels is {labels.dtype} of shape {tuple(labels.shape)}: expected integers (N,), "
+                "the number of the class of each image"
+            )
+        if len(images) != len(labels) or not images.numel():
+            raise InputError(
+                f"{len(images)} images of {images.shape[2]}x{images.shape[3]} pixels and "
+                f"{len(labels)} labels: expected as many of both, and at least one"
+            )
+        labels = labels.long()
+        if (least := labels.min().item()) < 0:
+            raise InputError(f"labels has {least}: expected the numbers of classes, from 0")
+        if mean is None and std is None:
+            mean, std = channel_statistics(images)
+        return cls(images, labels, check_channels("mean", mean), check_channels("std", std))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +106,39 @@ class Dataset:
     data_dir: str | None = None
 
 
-def from_arrays(name, classes, train, test, key, data_dir) -> Dataset:
+def as_tensor(name: str, values: Tensor | np.ndarray) -> Tensor:
+    """Return numbers as a tensor on the CPU."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    try:
+        # A copy where torch cannot share the memory: read-only arrays, and those seen backwards.
+        return torch.from_numpy(np.require(values, requirements=("C", "W")))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected a tensor or an array of numbers ({error})") from error
+
+
+def holds_integers(values: Tensor) -> bool:
+    """Return whether a tensor has integers in it, of whatever width; booleans are none."""
+    return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+
+
+def check_channels(name: str, values: tuple[float, ...] | None) -> tuple[float, float, float]:
+    """Return the statistics of three channels as floats."""
+    try:
+        numbers = tuple(map(float, values))
+    except (TypeError, ValueError):
+        numbers = ()
+    least = 0 if name == "std" else -math.inf
+    if len(numbers) != 3 or not all(least < number < math.inf for number in numbers):
+        above = " above 0" if name == "std" else ""
+        raise InputError(
+            f"{name}={values!r}: expected three finite numbers{above}, one for each channel; or "
+            "neither mean nor std, to compute both"
+        )
+    return numbers
+
+
+def make_dataset(name, classes, train, test, key, data_dir) -> Dataset:
     """Split a validation part off `train`: a tenth of each class, always the same images."""
     (images, labels), (test_images, test_labels) = train, test
     rank = rank_in_class(labels, torch.Generator().manual_seed(0))
