@@ -20,6 +20,7 @@ from torch.ao.nn.quantized import FloatFunctional
 from torch.fx import GraphModule, Node, symbolic_trace
 
 from tutorial_utils.errors import InputError
+from tutorial_utils.quantization.calibration import Calibration, calibration_batches
 from tutorial_utils.quantization.quantizers import default_backend, short_sums
 
 ENGINES = {"x86": "x86", "arm": "qnnpack"}
@@ -114,7 +115,9 @@ def make_quantizable(model: nn.Module, *, for_training: bool = False) -> nn.Modu
     return add_stubs(fuse_layers(replace_additions(model), for_training=for_training))
 
 
-def apply_recipe(model: nn.Module, calibration: Tensor, backend: str | None = None) -> nn.Module:
+def apply_recipe(
+    model: nn.Module, calibration: Calibration, backend: str | None = None
+) -> nn.Module:
     """The recipe as many texts print it: qconfig, prepare, calibrate, convert.
 
     It succeeds on any model, and the result fails with its first input unless the model was
@@ -122,7 +125,7 @@ def apply_recipe(model: nn.Module, calibration: Tensor, backend: str | None = No
 
     Args:
         model: float model; it is copied and stays as it is.
-        calibration: inputs (N, 3, H, W), normalised as for the model.
+        calibration: what sets the ranges of the activations, as for `quantize_ptq`.
         backend: "x86" or "arm"; None for the one of this processor.
     """
     with silenced():
@@ -130,18 +133,20 @@ def apply_recipe(model: nn.Module, calibration: Tensor, backend: str | None = No
         # Torch's own default is 7 bits everywhere; only processors without VNNI need that.
         model.qconfig = tq.QConfig(
             activation=tq.HistogramObserver.with_args(
-                quant_min=0, quant_max=127 if short_sums() else 255
+                quant_min=0, quant_max=127 if short_sums(backend or default_backend()) else 255
             ),
             weight=tq.default_per_channel_weight_observer,
         )
         tq.prepare(model, inplace=True)
         with torch.no_grad():
-            for batch in calibration.split(100):
+            for batch in calibration_batches(calibration):
                 model(batch)
     return convert_eager(model, backend)
 
 
-def quantize_eager(model: nn.Module, calibration: Tensor, backend: str | None = None) -> nn.Module:
+def quantize_eager(
+    model: nn.Module, calibration: Calibration, backend: str | None = None
+) -> nn.Module:
     """Post-training quantization to 8 bits: the eager counterpart of `quantize_ptq`.
 
     Arguments are those of `apply_recipe`; the model is mended first.
@@ -155,7 +160,7 @@ def prepare_qat_eager(model: nn.Module) -> nn.Module:
         model = make_quantizable(model, for_training=True)
         model.qconfig = tq.QConfig(
             activation=tq.FusedMovingAvgObsFakeQuantize.with_args(
-                quant_min=0, quant_max=127 if short_sums() else 255
+                quant_min=0, quant_max=127 if short_sums(default_backend()) else 255
             ),
             weight=tq.default_fused_per_channel_wt_fake_quant,
         )

@@ -33,13 +33,14 @@ def test_compiled_models_compute_the_same_for_each_batch_size():
     settings = torch._inductor.config.save_config(), torch._dynamo.config.save_config()
     filters, level = list(warnings.filters), logging.getLogger("torch.utils.cpp_extension").level
     for candidate, tolerance in ((model, 1e-5), (quantized, 0.02)):
-        run, compile_s = compile_for_inference(candidate, inputs(8))
-        assert compile_s > 0
+        run = compile_for_inference(candidate, inputs(8))
+        assert run.compile_s > 0 and run.model is candidate
         for n in (8, 1, 8):
             out = run(inputs(n))
             assert not out.requires_grad
             with torch.no_grad():
                 torch.testing.assert_close(out, candidate(inputs(n)), atol=tolerance, rtol=0)
+        assert repr(run) == f"CompiledModel({type(candidate).__name__}, compiled for 2 shapes)"
     # Nothing of this stays behind.
     assert settings == (torch._inductor.config.save_config(), torch._dynamo.config.save_config())
     assert list(warnings.filters) == filters
@@ -60,7 +61,7 @@ def test_many_models_of_one_class_can_be_compiled():
     # torch counts recompilations per class and gives up after 8.
     for index in range(10):
         model = nn.Linear(3, 2).eval()
-        run, _ = compile_for_inference(model, torch.ones(2 + index, 3))
+        run = compile_for_inference(model, torch.ones(2 + index, 3))
         torch.testing.assert_close(run(torch.ones(1, 3)), model(torch.ones(1, 3)).detach())
 
 
@@ -86,7 +87,7 @@ def test_compiler_is_looked_for(monkeypatch):
 @needs_compiler
 def test_a_callers_inference_mode_does_not_compile_again():
     """It did, without freezing, so that the timed model was not the compiled one."""
-    run, _ = compile_for_inference(small_net(), inputs(2))
+    run = compile_for_inference(small_net(), inputs(2))
     with torch.inference_mode():
         run(inputs(2))  # a tensor that was made in inference mode counts as another layout
     ordinary = inputs(2)
@@ -101,7 +102,7 @@ def test_an_export_in_between_does_not_undo_the_freezing():
     """Any strict export clears what torch has compiled; it came back as float code, and slow."""
     from torch._inductor.utils import run_and_get_code
 
-    run, _ = compile_for_inference(quantize_ptq(small_net(), inputs(16)), inputs(2))
+    run = compile_for_inference(quantize_ptq(small_net(), inputs(16)), inputs(2))
     expected = run(inputs(2))
     for _ in range(2):
         quantize_ptq(nn.Sequential(nn.Conv2d(3, 4, 3)).eval(), inputs(4))

@@ -144,6 +144,13 @@ def test_a_damaged_file_is_reported_with_its_last_line(tmp_path, images):
         package_target(path)
 
 
+def test_a_process_that_takes_too_long_is_ended(tmp_path, images):
+    path = tmp_path / "slow.pt2"
+    path.write_bytes(b"its time is over before it is read")
+    with pytest.raises(RuntimeError, match="ran slow.pt2 took more than 0.01 s"):
+        run_isolated("exported", path, images, batch_sizes=SIZES, limit_s=0.01)
+
+
 def test_a_file_that_failed_leaves_nothing(int8_model, images, tmp_path, monkeypatch):
     path = tmp_path / "model.pt2"
     path.write_bytes(b"the last good one")

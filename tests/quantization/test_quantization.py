@@ -1,14 +1,17 @@
 """PT2E quantization against the affine quantizer, folded weights and the float model."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models import mobilenet_v2, resnet18
 
-from tutorial_utils.data import load, to_inputs
+from tutorial_utils.data import Split, load, to_inputs
 from tutorial_utils.errors import InputError
 from tutorial_utils.models import load_baseline, resnet8
 from tutorial_utils.quantization import (
@@ -271,7 +274,10 @@ def test_backends(small, monkeypatch):
     assert activations(quantize_ptq(small, x)) == {(0, 255, torch.uint8)}
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     assert activations(quantize_ptq(small, x)) == {(0, 127, torch.uint8)}
+    # What is asked for counts, not the machine that is asked.
+    assert activations(quantize_ptq(small, x, backend="arm")) == {(-128, 127, torch.int8)}
     monkeypatch.setattr(quantizers.platform, "machine", lambda: "arm64")
+    assert activations(quantize_ptq(small, x, backend="x86")) == {(0, 127, torch.uint8)}
     assert quantizers.default_backend() == "arm"
     for quantized in (quantize_ptq(small, x), finish_qat(prepare_qat(small, x))):
         assert activations(quantized) == {(-128, 127, torch.int8)}
@@ -291,12 +297,78 @@ def test_bad_input_is_refused(small, prepare):
     for bad in (["conv3"], "conv3", ["conv", "nothing"]):
         with pytest.raises(InputError, match="skip"):
             prepare(small, x, skip=bad)
-    for bad in (x[0], x[:0], x * float("nan"), x.int()):
-        with pytest.raises(InputError, match="inputs"):
+    for bad in (x[0], x[:0], x * float("nan"), x.int(), [], iter([])):
+        with pytest.raises(InputError, match="calibration|inputs|no batch"):
             prepare(small, bad)
 
 
+@pytest.mark.parametrize(
+    "prepare", [quantize_ptq, lambda *a, **k: finish_qat(prepare_qat(*a, **k))]
+)
+def test_one_name_to_skip_is_one_name(small, prepare):
+    assert quantized_layers(prepare(small, inputs(4), skip="fc")) == ["conv", "block.0"]
+    with pytest.raises(InputError, match="skip='con'.*did you mean 'conv'"):
+        prepare(small, inputs(4), skip="con")
+
+
+def test_calibration_comes_in_any_form(small):
+    pixels = torch.randint(256, (24, 3, 8, 8), dtype=torch.uint8)
+    split = Split.from_arrays(pixels, torch.arange(24) % 2)
+    x = to_inputs(split)
+    pairs = TensorDataset(x, split.labels)
+    expected = quantize_ptq(small, x)(x)
+    for calibration in (split, DataLoader(pairs, batch_size=24), [x], iter([(x, split.labels)])):
+        assert torch.equal(quantize_ptq(small, calibration)(x), expected)
+    # Small batches: the observers see as many values in another order.
+    for calibration in (DataLoader(pairs, batch_size=5), x.split(7)):
+        torch.testing.assert_close(quantize_ptq(small, calibration)(x), expected, atol=0.1, rtol=0)
+    assert torch.equal(prepare_qat(small, split)(x), prepare_qat(small, x)(x))
+
+
+def test_only_the_quantizer_of_the_backend_is_imported():
+    code = (
+        "import sys, torch\n"
+        "from tutorial_utils.quantization import quantize_ptq\n"
+        "net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)).eval()\n"
+        "quantize_ptq(net, torch.rand(4, 3, 8, 8), backend=sys.argv[1])\n"
+        "print([n for n in ('x86', 'arm') if any(f'{n}_inductor_q' in m for m in sys.modules)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "x86"], capture_output=True, text=True)
+    assert done.stdout.strip() == "['x86']", done.stderr
+
+
+def test_the_reason_for_no_int8_kernels(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert "oneDNN" in quantizers.why_no_int8_kernels()
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    assert quantizers.why_no_int8_kernels() is None
+
+
 # Quantization-aware training
+
+
+def test_a_channel_that_batch_norm_switches_off_is_trained_and_converted():
+    conv, bn = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+    bn.weight.data[1], bn.bias.data[1] = 0, 0.5
+    model = nn.Sequential(conv, bn, nn.ReLU()).eval()
+    prepared = prepare_qat(model, inputs(8))
+    prepared.train()
+    out = prepared(inputs(8))
+    out.square().sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(p.grad).all() for p in prepared.parameters() if p.grad is not None)
+    torch.testing.assert_close(out[:, 1], torch.full_like(out[:, 1], 0.5), atol=0.01, rtol=0)
+    prepared.eval()
+    with torch.no_grad():
+        assert torch.equal(finish_qat(prepared)(inputs(8)), prepared(inputs(8)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_model_on_a_gpu_stays_there(small):
+    model = copy.deepcopy(small).cuda()
+    for quantized in (quantize_ptq(model, inputs(8).cuda()), prepare_qat(model, inputs(8))):
+        torch.testing.assert_close(quantized(inputs(8)), small(inputs(8)), atol=0.1, rtol=0)
+    assert all(weight.is_cuda for weight in model.parameters())
 
 
 @pytest.mark.parametrize("n_bits", [8, 4, 3, 2])

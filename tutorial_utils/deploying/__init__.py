@@ -8,6 +8,7 @@ that knows nothing of PyTorch passes in, and an AOTInductor package does not che
 """
 
 from tutorial_utils.deploying.compiling import (
+    CompiledModel,
     CompilerMissing,
     compile_for_inference,
     has_compiler,

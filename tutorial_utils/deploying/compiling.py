@@ -30,9 +30,40 @@ def has_compiler() -> bool:
     return True
 
 
-def compile_for_inference(
-    model: nn.Module, example: Tensor
-) -> tuple[Callable[[Tensor], Tensor], float]:
+class CompiledModel:
+    """A model compiled for inference; called, it computes the outputs without gradients.
+
+    Attributes:
+        model: what was compiled; it can be counted, measured and saved.
+        compile_s: seconds that compiling it for the first shape took.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self.compile_s = 0.0
+        self._backend = _Inductor()
+
+    def __repr__(self) -> str:
+        n_shapes = len(self._backend.compiled)
+        return f"CompiledModel({type(self.model).__name__}, compiled for {n_shapes} shapes)"
+
+    @torch.inference_mode(False)  # a caller's inference mode would compile again, without freezing
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (N, n_classes) for inputs (N, C, H, W)."""
+        layout = inputs.shape, inputs.stride(), inputs.dtype, inputs.is_inference()
+        if layout in self._backend.compiled:
+            return self._backend.compiled[layout](inputs)
+        if not self._backend.compiled:
+            self._backend = _Inductor()
+        compiled = torch.compile(self.model, dynamic=False, fullgraph=True, backend=self._backend)
+        with _freezing():
+            outputs = compiled(inputs)
+        self._backend.compiled[layout] = compiled
+        return outputs
+
+
+def compile_for_inference(model: nn.Module, example: Tensor) -> CompiledModel:
     """Compile a float or quantized model; its weights become constants of the code.
 
     Each shape of input is compiled by itself, on its first use: kernels for a known batch size
@@ -42,10 +73,6 @@ def compile_for_inference(
     Args:
         model: in eval mode, `nn.Module` or graph of `quantization.quantize_ptq`.
         example: inputs (N, C, H, W) of the first shape to compile.
-
-    Returns:
-        run: computes the outputs (N, n_classes) without gradients.
-        compile_s: seconds that the first shape took.
 
     Raises:
         InputError: a model in training mode.
@@ -58,26 +85,11 @@ def compile_for_inference(
             "no C++ compiler found: install g++ or clang (Ubuntu: apt install g++; "
             "macOS: xcode-select --install; Windows: Visual Studio Build Tools)"
         )
-    backend = _Inductor()
-
-    @torch.inference_mode(False)  # a caller's inference mode would compile again, without freezing
-    @torch.no_grad()
-    def run(inputs: Tensor) -> Tensor:
-        nonlocal backend
-        layout = inputs.shape, inputs.stride(), inputs.dtype, inputs.is_inference()
-        if layout in backend.compiled:
-            return backend.compiled[layout](inputs)
-        if not backend.compiled:
-            backend = _Inductor()
-        compiled = torch.compile(model, dynamic=False, fullgraph=True, backend=backend)
-        with _freezing():
-            outputs = compiled(inputs)
-        backend.compiled[layout] = compiled
-        return outputs
-
+    compiled = CompiledModel(model)
     start = time.perf_counter()
-    run(example)
-    return run, time.perf_counter() - start
+    compiled(example)
+    compiled.compile_s = time.perf_counter() - start
+    return compiled
 
 
 class _Inductor:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_utils.deploying.formats import (
-    _checked,
-    _require,
+    checked_path,
+    require,
 )
+from tutorial_utils.quantization.calibration import Calibration, calibration_batches
 from tutorial_utils.quantization.exporting import export_program
 from tutorial_utils.quantization.quantizers import convert_pt2e, prepare_pt2e
 from tutorial_utils.storage.files import replacing
@@ -19,41 +20,42 @@ from tutorial_utils.storage.files import replacing
 MAX_BATCH = 64  # of an ExecuTorch program, which plans its memory before it runs
 
 
-def save_executorch(model: nn.Module, calibration: Tensor, path: str | os.PathLike) -> Path:
+def save_executorch(model: nn.Module, calibration: Calibration, path: str | os.PathLike) -> Path:
     """Quantize a float model for XNNPACK, and write an ExecuTorch program for up to 64 images.
 
     XNNPACK wants signed activations, so the float model is quantized again with its quantizer.
 
     Args:
         model: float model in eval mode; it stays as it is.
-        calibration: inputs (N, C, H, W) that set the ranges of the activations.
+        calibration: what sets the ranges of the activations, as for `quantize_ptq`.
         path: where to write; the name ends in .pte.
 
     Raises:
         RuntimeMissing: executorch is not installed.
     """
-    path = _checked(model, path, ".pte")
-    _require("executorch")
+    path = checked_path(model, path, ".pte")
+    require("executorch")
     with warnings.catch_warnings():  # it reads its own files with deprecated functions
         warnings.filterwarnings("ignore", ".*Use files\\(\\) instead", DeprecationWarning)
-        program = _lower_for_xnnpack(model, calibration)
+        program = _lower_for_xnnpack(model, calibration_batches(calibration))
     with replacing(path) as part:
         part.write_bytes(program)
     return path
 
 
-def _lower_for_xnnpack(model: nn.Module, calibration: Tensor) -> bytes:
+def _lower_for_xnnpack(model: nn.Module, batches: list[Tensor]) -> bytes:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.backends.xnnpack.quantizer import xnnpack_quantizer as xnnpack
     from executorch.exir import to_edge_transform_and_lower
 
     model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     config = xnnpack.get_symmetric_quantization_config(is_per_channel=True)
-    exported = export_program(model, calibration, max_batch=MAX_BATCH, strict=True).module()
+    exported = export_program(model, batches[0], max_batch=MAX_BATCH, strict=True).module()
     prepared = prepare_pt2e(exported, xnnpack.XNNPACKQuantizer().set_global(config))
     with torch.no_grad():
-        for batch in calibration.contiguous().split(MAX_BATCH):
-            prepared(batch)
-    program = export_program(convert_pt2e(prepared), calibration, max_batch=MAX_BATCH)
+        for batch in batches:
+            for part in batch.contiguous().split(MAX_BATCH):
+                prepared(part)
+    program = export_program(convert_pt2e(prepared), batches[0], max_batch=MAX_BATCH)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     return lowered.to_executorch().buffer

@@ -62,7 +62,7 @@ def save_exported(model: nn.Module, example: Tensor, path: str | os.PathLike) ->
     Raises:
         InputError: a model in training mode, or another ending of the name.
     """
-    path = _checked(model, path, ".pt2")
+    path = checked_path(model, path, ".pt2")
     program = export_program(model, example)
     for node in program.graph.nodes:
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
@@ -83,7 +83,7 @@ def save_aoti(
     Raises:
         CompilerMissing: no C++ compiler.
     """
-    path = _checked(model, path, ".pt2")
+    path = checked_path(model, path, ".pt2")
     if not has_compiler():
         raise CompilerMissing("no C++ compiler found, so no AOTInductor package can be built")
     from torch._inductor import aoti_compile_and_package, select_algorithm
@@ -128,7 +128,8 @@ def package_target(path: str | os.PathLike) -> dict[str, str]:
     return {name: found.get(key, "") for name, key in keys.items()}
 
 
-def _checked(model: nn.Module, path: str | os.PathLike, ending: str) -> Path:
+def checked_path(model: nn.Module, path: str | os.PathLike, ending: str) -> Path:
+    """Refuse a model in training mode and a name with another ending."""
     if model.training:
         raise InputError("the model is in training mode: call model.eval() first")
     if Path(path).suffix != ending:
@@ -136,7 +137,8 @@ def _checked(model: nn.Module, path: str | os.PathLike, ending: str) -> Path:
     return Path(path)
 
 
-def _require(kind: str) -> None:
+def require(kind: str) -> None:
+    """Raise `RuntimeMissing` where files of a format cannot be made."""
     reason = missing(kind)
     if reason:
         names = " ".join(_MODULES[kind])

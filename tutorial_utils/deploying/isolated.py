@@ -52,6 +52,7 @@ def run_isolated(
     *,
     threads: int | None = None,
     batch_sizes: tuple[int, ...] = (1, 64),
+    limit_s: float = 600,
 ) -> IsolatedRun:
     """Load a file in a fresh Python process, run all inputs through it, and time it.
 
@@ -63,10 +64,11 @@ def run_isolated(
         inputs: images (N, C, H, W), normalised.
         threads: how many the runtime may use; None for as many as this process does.
         batch_sizes: numbers of images per call to time.
+        limit_s: seconds after which the process is ended.
 
     Raises:
         InputError: an unknown format, no such file, or too few inputs for the largest batch.
-        RuntimeError: the process failed; the message is its last line.
+        RuntimeError: the process failed, and the message has its last line; or it took too long.
     """
     path = Path(path).resolve()
     if kind not in load_and_time.LOADERS:
@@ -80,7 +82,14 @@ def run_isolated(
         sizes = ",".join(map(str, batch_sizes))
         command = [sys.executable, "-P", load_and_time.__file__, kind, path]
         command += [str(threads or torch.get_num_threads()), sizes]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=limit_s
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(
+                f"the process that ran {path.name} took more than {limit_s:g} s and was ended"
+            ) from error
         if done.returncode:
             last = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
             raise RuntimeError(f"the process that ran {path.name} failed: {last}")

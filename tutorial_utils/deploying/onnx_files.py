@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_utils.deploying.formats import (
-    _checked,
-    _require,
+    checked_path,
+    require,
 )
 from tutorial_utils.logs import errors_only
+from tutorial_utils.quantization.calibration import Calibration, calibration_batches
 from tutorial_utils.quantization.exporting import export_program
 from tutorial_utils.storage.files import replacing
 
@@ -27,8 +28,8 @@ def save_onnx(model: nn.Module, example: Tensor, path: str | os.PathLike) -> Pat
     Raises:
         RuntimeMissing: onnx or onnxscript is not installed.
     """
-    path = _checked(model, path, ".onnx")
-    _require("onnx")
+    path = checked_path(model, path, ".onnx")
+    require("onnx")
     program = export_program(model, example)
     with contextlib.redirect_stdout(io.StringIO()):  # a progress report
         exported = torch.onnx.export(
@@ -42,7 +43,7 @@ def save_onnx(model: nn.Module, example: Tensor, path: str | os.PathLike) -> Pat
 def quantize_onnx(
     source: str | os.PathLike,
     path: str | os.PathLike,
-    calibration: Tensor,
+    calibration: Calibration,
     *,
     unsigned: bool = False,
 ) -> Path:
@@ -51,23 +52,23 @@ def quantize_onnx(
     Args:
         source: the float file, from `save_onnx`.
         path: where to write the int8 file.
-        calibration: inputs (N, C, H, W) that set the ranges of the activations.
+        calibration: what sets the ranges of the activations, as for `quantize_ptq`.
         unsigned: U8S8, unsigned activations and one weight scale for each channel; otherwise
             ONNX Runtime's default, S8S8, signed activations and one weight scale for each layer.
 
     Raises:
         RuntimeMissing: onnxruntime is not installed.
     """
-    _require("onnx")
+    require("onnx")
     from onnxruntime import quantization
     from onnxruntime.quantization import QuantType
 
     class Reader(quantization.CalibrationDataReader):
-        batches = iter(calibration.contiguous().split(64))
+        batches = iter(calibration_batches(calibration))
 
         def get_next(self) -> dict | None:
             batch = next(self.batches, None)
-            return None if batch is None else {"images": batch.numpy()}
+            return None if batch is None else {"images": batch.contiguous().numpy()}
 
     settings = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
     if unsigned:
@@ -84,7 +85,7 @@ def count_integer_convolutions(path: str | os.PathLike) -> int:
     Raises:
         RuntimeMissing: onnxruntime is not installed.
     """
-    _require("onnx")
+    require("onnx")
     import onnx
     import onnxruntime
 

@@ -20,6 +20,6 @@ from tutorial_utils.quantization.qat import (
     freeze_observers_,
     prepare_qat,
 )
-from tutorial_utils.quantization.quantizers import default_backend
+from tutorial_utils.quantization.quantizers import default_backend, why_no_int8_kernels
 from tutorial_utils.quantization.ranges import histogram_range, minmax_range, percentile_range
 from tutorial_utils.quantization.weights import quantize_weights

@@ -49,6 +49,7 @@ class ConvBN(nn.Module):
         # The factor goes into the weight and out again; straight through the rounding between the
         # two their gradients cancel, so neither is computed.
         factor = self.factor().detach()
+        factor = torch.where(factor == 0, 1, factor)  # of a channel that batch norm switches off
         weight = self.weight_fake_quant(conv.weight * factor.reshape(-1, 1, 1, 1))
         out = F.conv2d(x, weight, None, *shared) * (1 / factor).reshape(1, -1, 1, 1)
         return bn(out if conv.bias is None else out + conv.bias.reshape(1, -1, 1, 1))
@@ -112,7 +113,8 @@ def unfold_conv_bn(
             fake_quant = nn.Identity()  # a layer that stays in float
             if weight.op == "call_module":
                 fake_quant = graph_module.get_submodule(weight.target)
-            module = ConvBN(model.get_submodule(name), model.get_submodule(pairs[name]), fake_quant)
+            conv, bn = model.get_submodule(name), model.get_submodule(pairs[name])
+            module = ConvBN(conv, bn, fake_quant).cpu()
         elif node.target is ops.dropout.default:
             name, x, module = node.name, node.args[0], nn.Dropout(node.args[1])
         else:

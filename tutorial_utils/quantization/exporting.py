@@ -8,19 +8,19 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 
-def export_graph(model: nn.Module, inputs: Tensor) -> GraphModule:
-    """Export a copy of a float model, in eval mode, as a graph for any batch size.
+def export_graph(model: nn.Module, example: Tensor) -> GraphModule:
+    """Export a copy of a float model on the CPU, in eval mode, as a graph for any batch size.
 
     Exporting is most of the time that `quantize_ptq` takes. Who quantizes one model several times
     exports it once and gives `quantize_ptq` the graph.
 
     Args:
         model: float model; it is copied and stays as it is.
-        inputs: any batch (N, C, H, W) of the size of image that the model is for.
+        example: inputs (N, C, H, W), of which the shape of one image matters.
     """
     # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
     # all, is quantized (pytorch/pytorch#160095).
-    return export_program(copy.deepcopy(model).eval(), inputs, strict=True).module()
+    return export_program(copy.deepcopy(model).cpu().eval(), example, strict=True).module()
 
 
 def export_program(

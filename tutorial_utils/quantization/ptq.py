@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from tutorial_utils.errors import InputError
-from tutorial_utils.quantization.affine import int_range
+from tutorial_utils.errors import InputError, suggest
+from tutorial_utils.quantization.calibration import Calibration, calibration_batches
 from tutorial_utils.quantization.conv_bn import (
     find_conv_bn,
     layer_name,
@@ -42,28 +42,30 @@ WEIGHTED = (ops.conv2d.default, ops.linear.default)
 
 def quantize_ptq(
     model: nn.Module,
-    calibration: Tensor,
+    calibration: Calibration,
     *,
     n_bits: int = 8,
     per_channel: bool = True,
-    skip: Collection[str] = (),
+    skip: str | Collection[str] = (),
     backend: str | None = None,
 ) -> GraphModule:
     """Post-training quantization: fold batch norms, observe activations, convert.
 
     Args:
         model: float model, or its graph from `export_graph`; it is copied and stays as it is.
-        calibration: inputs (N, 3, H, W), normalised as for the model, for the activation ranges.
+        calibration: what sets the ranges of the activations, a few hundred images: inputs
+            (N, C, H, W), normalised as for the model; a `Split`; or a `DataLoader`, all of which
+            is used.
         n_bits: bits of the weights, 2 to 8. Activations have 8.
         per_channel: one weight scale for each output channel, else one for each layer.
-        skip: names of modules that stay in float, as in `model.named_modules()`.
+        skip: names of modules that stay in float, as in `model.named_modules()`, or one name.
         backend: "x86" or "arm"; None for the one of this processor.
 
     Returns:
-        Quantized graph for any batch size. Its `eval()` and `train()` change nothing.
+        Quantized graph for any batch size, on the CPU. Its `eval()` and `train()` change nothing.
 
     Raises:
-        InputError: bad n_bits, backend or calibration tensor, an unknown name in `skip`, or
+        InputError: bad n_bits, backend or calibration data, an unknown name in `skip`, or
             nothing in the model could be quantized.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
@@ -71,11 +73,14 @@ def quantize_ptq(
     >>> quantized_layers(quantized), quantized(torch.rand(1, 3, 8, 8)).shape
     (['0'], torch.Size([1, 4, 6, 6]))
     """
-    prepared = _prepare(model, calibration, n_bits, per_channel, skip, backend)
+    batches = calibration_batches(calibration)
+    prepared = prepare_graph(
+        model, batches[0], n_bits=n_bits, per_channel=per_channel, skip=skip, backend=backend
+    )
     with torch.no_grad():
-        for batch in calibration.split(100):
+        for batch in batches:
             prepared(batch)
-    return _convert(prepared)
+    return convert_graph(prepared)
 
 
 def count_quantized(model: GraphModule) -> int:
@@ -92,35 +97,35 @@ def quantized_layers(model: GraphModule) -> list[str]:
     ]
 
 
-def _prepare(model, inputs, n_bits, per_channel, skip, backend, for_training=False) -> GraphModule:
+def prepare_graph(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    n_bits: int,
+    per_channel: bool,
+    skip: str | Collection[str],
+    backend: str | None,
+    for_training: bool = False,
+) -> GraphModule:
     """Graph of a copy of the model with observers or fake quantizers, for any batch size."""
-    int_range(n_bits, signed=True)  # refuses a bad n_bits
+    skip = {skip} if isinstance(skip, str) else set(skip)
     names = {name for name, _ in model.named_modules() if name}
-    unknown = sorted(set([skip] if isinstance(skip, str) else skip) - names)
-    if unknown:
-        raise InputError(f"skip={unknown}: no module of that name; known: {sorted(names)}")
-    floats = inputs.is_floating_point() and torch.isfinite(inputs).all()
-    if inputs.dim() != 4 or len(inputs) == 0 or not floats:
-        raise InputError(
-            f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}: expected finite floats of "
-            "shape (N, C, H, W), N >= 1"
-        )
+    for name in sorted(skip - names):
+        raise InputError(f"skip={name!r}: no module of that name{suggest(name, names)}")
+    backend = backend or default_backend()
     quantizer = make_quantizer(
-        backend or default_backend(),
-        n_bits,
-        per_channel=per_channel,
-        skip=skip,
-        for_training=for_training,
+        backend, n_bits, per_channel=per_channel, skip=skip, for_training=for_training
     )
-    graph = copy.deepcopy(model) if isinstance(model, GraphModule) else export_graph(model, inputs)
+    graph = copy.deepcopy(model) if isinstance(model, GraphModule) else export_graph(model, example)
     if not for_training:
         return prepare_pt2e(graph, quantizer)
     pairs = find_conv_bn(graph, model)
     return unfold_conv_bn(prepare_pt2e(graph, quantizer), model, pairs)
 
 
-def _convert(prepared: GraphModule) -> GraphModule:
-    converted = rebuild(convert_pt2e(prepared)).eval()  # without the float weights
+def convert_graph(prepared: GraphModule) -> GraphModule:
+    """Graph with integers in the places of observers or fake quantizers, without float weights."""
+    converted = rebuild(convert_pt2e(prepared)).eval()
     if count_quantized(converted) == 0:
         raise InputError(NOTHING)
     return converted

@@ -7,19 +7,13 @@ import copy
 from collections.abc import Collection
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.fx import GraphModule
 
 from tutorial_utils.errors import InputError
-from tutorial_utils.quantization.conv_bn import (
-    ConvBN,
-    fold_conv_bn,
-)
-from tutorial_utils.quantization.ptq import (
-    NOTHING,
-    _convert,
-    _prepare,
-)
+from tutorial_utils.quantization.calibration import Calibration, calibration_batches
+from tutorial_utils.quantization.conv_bn import ConvBN, fold_conv_bn
+from tutorial_utils.quantization.ptq import NOTHING, convert_graph, prepare_graph
 from tutorial_utils.quantization.quantizers import (
     TrainedFakeQuantize,
 )
@@ -27,11 +21,11 @@ from tutorial_utils.quantization.quantizers import (
 
 def prepare_qat(
     model: nn.Module,
-    example: Tensor,
+    calibration: Calibration,
     *,
     n_bits: int = 8,
     per_channel: bool = True,
-    skip: Collection[str] = (),
+    skip: str | Collection[str] = (),
     backend: str | None = None,
 ) -> GraphModule:
     """Put fake quantizers into a copy of `model`, for quantization-aware training.
@@ -39,22 +33,31 @@ def prepare_qat(
     With torchao's default configuration the model that is trained below 8 bits is not the one
     that conversion makes (see `quantizers.make_quantizer`). Here the two agree to the bit.
 
-    Arguments are those of `quantize_ptq`; `example` is a batch of inputs (N, 3, H, W), from which
-    the first ranges are estimated, so that training starts where post-training quantization ends.
+    Arguments are those of `quantize_ptq`. The ranges start from the calibration data, so that
+    training starts where post-training quantization ends; a batch of it is enough.
 
     Returns:
         Trainable graph in eval mode, with `train`, `eval` and `copy.deepcopy` as for any module.
         Ranges move in training mode only, so evaluating changes nothing. Batch norms that follow
         no convolution stay in eval mode.
     """
-    prepared = _prepare(model, example, n_bits, per_channel, skip, backend, for_training=True)
+    batches = calibration_batches(calibration)
+    prepared = prepare_graph(
+        model,
+        batches[0],
+        n_bits=n_bits,
+        per_channel=per_channel,
+        skip=skip,
+        backend=backend,
+        for_training=True,
+    )
     fake_quantizers = _fake_quantizers(prepared.eval())
     if not fake_quantizers:
         raise InputError(NOTHING)
     for module in fake_quantizers:
         module.enable_observer()
     with torch.no_grad():
-        prepared(example)
+        prepared(torch.cat(batches))
     return prepared.eval()
 
 
@@ -89,7 +92,7 @@ def finish_qat(prepared: GraphModule) -> GraphModule:
             f"no fake quantizer in this {type(prepared).__name__}: expected the model that "
             "prepare_qat returned"
         )
-    return _convert(fold_conv_bn(copy.deepcopy(prepared).eval()))
+    return convert_graph(fold_conv_bn(copy.deepcopy(prepared).eval()))
 
 
 def _fake_quantizers(model: nn.Module) -> list[TrainedFakeQuantize]:

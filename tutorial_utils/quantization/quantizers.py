@@ -3,17 +3,25 @@
 import dataclasses
 import platform
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import torch
 
-from tutorial_utils.errors import InputError
+from tutorial_utils.errors import check_choice
 from tutorial_utils.logs import errors_only
 from tutorial_utils.quantization.affine import int_range
 
-# torch speaks to torchao while that is imported: with a log line in 2.14, a warning in 2.11.
-with errors_only("torch.utils._pytree"), warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated")
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """torch speaks to torchao while that is imported: a log line in 2.14, a warning in 2.11."""
+    with errors_only("torch.utils._pytree"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated")
+        yield
+
+
+with _quiet_import():
     from torchao.quantization.pt2e import (
         FakeQuantize,
         MinMaxObserver,
@@ -23,23 +31,8 @@ with errors_only("torch.utils._pytree"), warnings.catch_warnings():
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer
-    from torchao.quantization.pt2e.quantizer.arm_inductor_quantizer import (
-        ArmInductorQuantizer,
-        get_default_arm_inductor_quantization_config,
-    )
-    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
-        X86InductorQuantizer,
-        get_default_x86_inductor_quantization_config,
-    )
 
-__all__ = [
-    "TrainedFakeQuantize",
-    "convert_pt2e",
-    "default_backend",
-    "make_quantizer",
-    "prepare_pt2e",
-    "short_sums",
-]
+__all__ = ["convert_pt2e", "prepare_pt2e"]
 
 
 class TrainedFakeQuantize(FakeQuantize):
@@ -58,9 +51,40 @@ def default_backend() -> str:
     return "arm" if platform.machine().lower() in ("arm64", "aarch64") else "x86"
 
 
-def short_sums() -> bool:
+def short_sums(backend: str) -> bool:
     """Whether activations should have 7 bits: without VNNI, x86 adds two products in 16 bits."""
-    return default_backend() == "x86" and not torch.cpu._is_vnni_supported()
+    return backend == "x86" and not torch.cpu._is_vnni_supported()
+
+
+def why_no_int8_kernels() -> str | None:
+    """Why a compiled int8 model would compute in float on this machine, or None if it would not.
+
+    TorchInductor takes its integer convolutions from oneDNN, which a build of torch may lack.
+
+    >>> why_no_int8_kernels() is None or "oneDNN" in why_no_int8_kernels()
+    True
+    """
+    available = torch.backends.mkldnn.is_available()
+    return None if available else "this build of torch has no oneDNN, and so no int8 kernels"
+
+
+def _x86_quantizer() -> tuple:
+    with _quiet_import():
+        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+    short = short_sums("x86")
+    config = x86.get_default_x86_inductor_quantization_config(reduce_range=short)
+    return x86.X86InductorQuantizer(), config
+
+
+def _arm_quantizer() -> tuple:
+    with _quiet_import():
+        from torchao.quantization.pt2e.quantizer import arm_inductor_quantizer as arm
+    return arm.ArmInductorQuantizer(), arm.get_default_arm_inductor_quantization_config()
+
+
+# Only the one that is asked for is imported: another processor's may not work here
+# (pytorch/ao#4403).
+QUANTIZERS = {"x86": _x86_quantizer, "arm": _arm_quantizer}
 
 
 def make_quantizer(
@@ -79,13 +103,9 @@ def make_quantizer(
         skip: names of modules that stay in float.
         for_training: for `prepare_qat`.
     """
-    if backend == "x86":
-        quantizer = X86InductorQuantizer()
-        config = get_default_x86_inductor_quantization_config(reduce_range=short_sums())
-    elif backend == "arm":
-        quantizer, config = ArmInductorQuantizer(), get_default_arm_inductor_quantization_config()
-    else:
-        raise InputError(f'backend={backend!r}: expected "x86", "arm" or None for this machine')
+    check_choice("backend", backend, QUANTIZERS)
+    int_range(n_bits, signed=True)  # refuses a bad n_bits
+    quantizer, config = QUANTIZERS[backend]()
     activation = config.input_activation
     if for_training:
         fake_quantize = TrainedFakeQuantize.with_args(

@@ -16,7 +16,11 @@ from tutorial_utils.quantization.ranges import minmax_range
 
 
 def quantize_weights(
-    model: nn.Module, n_bits: int, *, per_channel: bool = True, only: Collection[str] | None = None
+    model: nn.Module,
+    n_bits: int,
+    *,
+    per_channel: bool = True,
+    only: str | Collection[str] | None = None,
 ) -> nn.Module:
     """Copy of `model` whose convolution and linear weights went through `n_bits` and back.
 
@@ -28,7 +32,8 @@ def quantize_weights(
         model: any module with `nn.Conv2d` or `nn.Linear` inside.
         n_bits: 2 to 8.
         per_channel: one scale for each output channel, else one for the whole weight.
-        only: names of the layers to quantize, as in `model.named_modules()`; None for all.
+        only: names of the layers to quantize, as in `model.named_modules()`, or one name; None
+            for all.
 
     Raises:
         InputError: bad n_bits, NaN weights, a name that is no convolution or linear layer.
@@ -42,6 +47,7 @@ def quantize_weights(
     layers = {
         name: m for name, m in quantized.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
     }
+    only = {only} if isinstance(only, str) else only
     unknown = sorted(set(only or ()) - set(layers))
     if unknown or not layers:
         raise InputError(
