@@ -185,5 +185,45 @@ def test_fixed_bytes_by_hand():
 
 
 def test_packing_unshared_weights_is_refused():
+    model = trained_looking()
+    deep_compression.simplify_batch_norm_(model)
     with pytest.raises(InputError, match="share_weights_"):
-        deep_compression.pack(trained_looking(), value_bits=2, run_bits=4)
+        deep_compression.pack(model, value_bits=2, run_bits=4)
+
+
+def test_statistics_that_would_be_lost_are_refused_by_name():
+    model = trained_looking()
+    deep_compression.share_weights_(model, 2)
+    with pytest.raises(InputError, match="batch norm 'bn' .* simplify_batch_norm_"):
+        deep_compression.pack(model, value_bits=2, run_bits=4)
+    deep_compression.simplify_batch_norm_(model)
+    model.stage1[0].bn2.running_var.mul_(2)
+    with pytest.raises(InputError, match="'stage1.0.bn2'"):
+        deep_compression.pack(model, value_bits=2, run_bits=4)
+
+
+def test_a_truncated_stream_ends():
+    stream = huffman.huffman_encode(np.array([3, 0, 3, 1, 2] * 9), 4)
+    with pytest.raises(InputError, match="ends after .* of 45 symbols"):
+        huffman.huffman_decode(stream._replace(bits=stream.bits[:-2]))
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "one byte less", "other bytes", "wider"])
+def test_damaged_bytes_are_refused_and_change_nothing(damage):
+    model = trained_looking()
+    deep_compression.simplify_batch_norm_(model)
+    deep_compression.share_weights_(model, 2)
+    good = deep_compression.pack(model, value_bits=2, run_bits=4)
+    content = {
+        "half": good[: len(good) // 2],
+        "empty": b"",
+        "one byte less": good[:-1],
+        "other bytes": bytes(range(256)) * 20,
+        "wider": good,
+    }[damage]
+    target = trained_looking(width=8 if damage == "wider" else 4).train()
+    before = copy.deepcopy(target.state_dict())
+    with pytest.raises(InputError, match="not a packed ResNet"):
+        deep_compression.unpack_(content, target)
+    assert target.training
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())

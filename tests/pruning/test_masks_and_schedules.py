@@ -271,6 +271,18 @@ def test_gradual_pruning_follows_the_schedule_and_zeros_never_return(model):
         assert all((new[name] | ~old[name]).all() for name in old)
 
 
+def test_a_schedule_starts_anew_with_each_training():
+    on_step = prune_gradually(0.5, every=1)
+    for seed in (0, 1):  # weights that differ, and so do the masks
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(8, 8))
+        first = net[0].weight.detach().clone()
+        for step in range(1, 9):
+            on_step(step, 8, net)
+        kept = mask_from_scores(first.abs(), 0.5)
+        assert torch.equal(net[0].weight != 0, kept)
+
+
 @pytest.mark.parametrize("end", [0.3, 0.75, 1.0])
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 7])
 def test_gradual_pruning_arrives_however_short_the_training(model, n_steps, end):

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_utils.errors import InputError, check_finite
+from tutorial_utils.data import Split, labelled_batches
+from tutorial_utils.errors import InputError, check_choice, check_finite
 from tutorial_utils.pruning.masks import prunable_layers
 
 CRITERIA = ("l1", "l2", "bn_scale", "taylor", "random")
@@ -46,8 +47,7 @@ def channel_scores(
     >>> channel_scores(layer), channel_scores(layer, criterion="l2")
     (tensor([7., 2.]), tensor([5.0000, 1.4142]))
     """
-    if criterion not in CRITERIA:
-        raise InputError(f"criterion={criterion!r}: expected one of {', '.join(CRITERIA)}")
+    check_choice("criterion", criterion, CRITERIA)
     weight = layer.weight.detach()
     check_finite("weight", weight)
     if criterion == "random":
@@ -105,8 +105,11 @@ def remove_channels(
     """
     _removed(conv.out_channels, keep)
     keep = keep.sort().values
-    n_in = following.in_features if isinstance(following, nn.Linear) else following.in_channels
-    if conv.groups != 1 or getattr(following, "groups", 1) != 1 or n_in % conv.out_channels:
+    is_linear = isinstance(following, nn.Linear)
+    n_in = following.in_features if is_linear else following.in_channels
+    # Only flattening makes several inputs of a channel, and then a linear layer follows.
+    reads = n_in % conv.out_channels == 0 if is_linear else n_in == conv.out_channels
+    if conv.groups != 1 or getattr(following, "groups", 1) != 1 or not reads:
         raise InputError(
             f"{conv} and {following}: expected convolutions with groups=1, the second layer "
             "reading the channels of the first"
@@ -118,19 +121,21 @@ def remove_channels(
     _keep_(conv, keep, 0, out_channels=len(keep))
     if bn is not None:
         _keep_(bn, keep, 0, num_features=len(keep))
-    width = "in_features" if isinstance(following, nn.Linear) else "in_channels"
+    width = "in_features" if is_linear else "in_channels"
     _keep_(following, columns, 1, **{width: len(columns)})
     return conv, bn, following
 
 
-def taylor_scores(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def taylor_scores(
+    model: nn.Module, batches: Split | Iterable[tuple[Tensor, Tensor]]
+) -> dict[str, Tensor]:
     """Taylor scores of all channels, averaged over batches, for `prune_channels(criterion=...)`.
 
     The gradient is that of the cross entropy in eval mode, so batch norm is left as it is.
 
     Args:
         model: a classifier; neither its weights nor its gradients change.
-        batches: (inputs, labels) pairs of the training split; some hundred images do.
+        batches: (inputs, labels) pairs of the training split, or the split; some hundred images do.
 
     Returns:
         for each convolution and linear layer (n_channels,).
@@ -138,17 +143,16 @@ def taylor_scores(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) ->
     Source: Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning", equation 8.
     """
     model = copy.deepcopy(model).eval().requires_grad_(True)
+    device = next(model.parameters()).device
     layers = prunable_layers(model)
     totals = {name: torch.zeros(len(layer.weight)) for name, layer in layers.items()}
     n_batches = 0
-    for inputs, labels in batches:
+    for inputs, labels in labelled_batches(batches, 100):
         model.zero_grad()
-        F.cross_entropy(model(inputs), labels).backward()
+        F.cross_entropy(model(inputs.to(device)), labels.to(device)).backward()
         n_batches += 1
         for name, layer in layers.items():
             totals[name] += channel_scores(layer, criterion="taylor").cpu()
-    if not n_batches:
-        raise InputError("no batches: expected at least one (inputs, labels) pair")
     return {name: total / n_batches for name, total in totals.items()}
 
 
@@ -167,7 +171,7 @@ def _keep_(layer: nn.Module, indices: Tensor, dim: int, **sizes: int) -> None:
     """Keep `indices` along `dim` of all tensors of a layer that have it, and note the new sizes."""
     for name, value in [*layer.named_parameters(), *layer.named_buffers()]:
         if value.dim() > dim:
-            part = value.detach().index_select(dim, indices)
+            part = value.detach().index_select(dim, indices.to(value.device))
             if value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last):
                 part = part.contiguous(memory_format=torch.channels_last)
             setattr(layer, name, nn.Parameter(part) if isinstance(value, nn.Parameter) else part)

@@ -6,7 +6,9 @@ weight has, and how many zeros stand before it. `pack` writes a whole model, `un
 Source: Han et al. 2016, "Deep Compression", sections 2 to 4.
 """
 
+import io
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -123,8 +125,12 @@ def pack(model: nn.Module, *, value_bits: int, run_bits: int) -> bytes:
         run_bits: bits of a symbol of `zero_runs`.
 
     Raises:
-        InputError: a layer with more than 2**value_bits values besides zero.
+        InputError: a layer with more than 2**value_bits values besides zero; a batch norm with
+            statistics of its own, which are not written.
     """
+    for name, bn in _batch_norms(model).items():
+        if bn.running_mean.any() or not torch.allclose(bn.running_var + bn.eps, torch.ones(1)):
+            raise InputError(f"batch norm {name!r} has statistics: call simplify_batch_norm_ first")
     parts = [struct.pack("<BB", value_bits, run_bits)]
     for name, layer in prunable_layers(model).items():
         weight = layer.weight.detach().cpu()
@@ -145,34 +151,59 @@ def pack(model: nn.Module, *, value_bits: int, run_bits: int) -> bytes:
 
 @torch.no_grad()
 def unpack_(content: bytes, model: nn.Module) -> None:
-    """Fill a model of the same architecture with what `pack` wrote, and put it in eval mode."""
-    value_bits, run_bits = struct.unpack_from("<BB", content)
-    at = 2
+    """Fill a model of the same architecture with what `pack` wrote, and put it in eval mode.
+
+    Raises:
+        InputError: bytes that are not those of such a model; it is not changed then.
+    """
+    layers, others = list(prunable_layers(model).values()), _others(model)
+    try:
+        weights, rest = _read_weights(content, [layer.weight for layer in layers])
+        numbers = torch.from_numpy(np.frombuffer(rest, np.float16).astype(np.float32))
+        numbers = numbers.view(others.shape)
+    except (struct.error, ValueError, IndexError, RuntimeError) as error:
+        raise InputError(
+            f"these {len(content)} bytes are not a packed {type(model).__name__} ({error}): they "
+            "are damaged, or of another architecture"
+        ) from error
+    for layer, weight in zip(layers, weights, strict=True):
+        layer.weight.copy_(weight)
+    device = next(model.parameters()).device
+    nn.utils.vector_to_parameters(numbers.to(device), _other_parameters(model))
+    for bn in _batch_norms(model).values():
+        bn.running_mean.zero_()
+        bn.running_var.fill_(1 - bn.eps)
+    model.eval()
+
+
+def _read_weights(content: bytes, weights: list[Tensor]) -> tuple[list[Tensor], bytes]:
+    """The weights in the shapes of those given, and the bytes that follow them."""
+    stream = io.BytesIO(content)
 
     def take(n_bytes: int) -> bytes:
-        nonlocal at
-        at += n_bytes
-        return content[at - n_bytes : at]
+        if len(part := stream.read(n_bytes)) < n_bytes:
+            raise ValueError("they end too early")
+        return part
 
-    for layer in prunable_layers(model).values():
+    value_bits, run_bits = struct.unpack("<BB", take(2))
+    found = []
+    for weight in weights:
         codebook = np.frombuffer(take(4 * struct.unpack("<H", take(2))[0]), np.float32)
-        streams = []
-        for n_kinds in (2**value_bits, 2**run_bits):
-            lengths = np.frombuffer(take(n_kinds), np.uint8)
-            n_symbols, n_bytes = struct.unpack("<II", take(8))
-            streams.append(huffman_decode(Stream(lengths, n_symbols, take(n_bytes))))
-        flat = torch.zeros(layer.weight.numel())
-        flat[positions(streams[1], run_bits)] = torch.from_numpy(codebook[streams[0]])
-        layer.weight.copy_(flat.view(layer.weight.shape))
-    nn.utils.vector_to_parameters(
-        torch.from_numpy(np.frombuffer(content[at:], np.float16).astype(np.float32)),
-        _other_parameters(model),
-    )
-    for bn in model.modules():
-        if isinstance(bn, nn.BatchNorm2d):
-            bn.running_mean.zero_()
-            bn.running_var.fill_(1 - bn.eps)
-    model.eval()
+        values, runs = (_read_stream(take, 2**n_bits) for n_bits in (value_bits, run_bits))
+        flat = torch.zeros(weight.numel())
+        flat[positions(runs, run_bits)] = torch.from_numpy(codebook[values])
+        found.append(flat.view(weight.shape))
+    return found, stream.read()
+
+
+def _read_stream(take: Callable[[int], bytes], n_kinds: int) -> np.ndarray:
+    lengths = np.frombuffer(take(n_kinds), np.uint8)
+    n_symbols, n_bytes = struct.unpack("<II", take(8))
+    return huffman_decode(Stream(lengths, n_symbols, take(n_bytes)))
+
+
+def _batch_norms(model: nn.Module) -> dict[str, nn.BatchNorm2d]:
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
 
 
 def _other_parameters(model: nn.Module) -> list[nn.Parameter]:

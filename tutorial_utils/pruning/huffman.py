@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from tutorial_utils.errors import InputError
+
 
 def zero_runs(kept: Tensor, n_bits: int) -> np.ndarray:
     """Where the weights are, as numbers of zeros before each, in symbols of `n_bits` bits.
@@ -112,6 +114,9 @@ def huffman_encode(symbols: np.ndarray, n_kinds: int) -> Stream:
 def huffman_decode(stream: Stream) -> np.ndarray:
     """The symbols that `huffman_encode` was given, as uint8.
 
+    Raises:
+        InputError: a stream that ends too early.
+
     >>> huffman_decode(huffman_encode(np.array([3, 0, 3]), 4)).tolist()
     [3, 0, 3]
     """
@@ -119,6 +124,11 @@ def huffman_decode(stream: Stream) -> np.ndarray:
     bits = "".join(map("01".__getitem__, np.unpackbits(np.frombuffer(stream.bits, np.uint8))))
     symbols, start, end = [], 0, 1
     while len(symbols) < stream.n_symbols:
+        if end > len(bits):
+            raise InputError(
+                f"the stream ends after {len(symbols)} of {stream.n_symbols} symbols: it is "
+                "truncated, or not in this code"
+            )
         if (symbol := symbol_of.get(bits[start:end])) is not None:
             symbols.append(symbol)
             start = end

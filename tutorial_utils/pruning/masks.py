@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from tutorial_utils.errors import InputError, check_finite, check_fraction
+from tutorial_utils.errors import InputError, check_choice, check_finite, check_fraction
 
 Masks = dict[str, Tensor]
+SCOPES = ("global", "layer")  # what is ranked together: all layers, or each by itself
 
 
 def magnitude_scores(weight: Tensor) -> Tensor:
@@ -131,8 +132,7 @@ def make_masks(
     >>> make_masks(model, 0.5)["0"], make_masks(model, 0.5, scope="layer")["0"]
     (tensor([[True, True]]), tensor([[False,  True]]))
     """
-    if scope not in ("global", "layer"):
-        raise InputError(f"scope={scope!r}: expected 'global' or 'layer'")
+    check_choice("scope", scope, SCOPES)
     layers = prunable_layers(model, skip)
     for name, layer in layers.items():
         check_finite(f"weight of layer {name!r}", layer.weight)
@@ -165,7 +165,7 @@ def apply_masks_(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
                 f"mask {name!r} of shape {tuple(mask.shape)}: the model has {found} there; "
                 "make the masks for this model"
             )
-        weight.masked_fill_(~mask, 0.0)
+        weight.masked_fill_(~mask.to(weight.device), 0.0)
 
 
 def sparsity_of(pruned: nn.Module | Mapping[str, Tensor]) -> float:

@@ -12,15 +12,13 @@ from collections.abc import Collection, Mapping
 import torch
 import torch_pruning
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch_pruning.dependency import Group
 
-from tutorial_utils.errors import InputError, check_finite, check_fraction
+from tutorial_utils.errors import InputError, check_choice, check_finite, check_fraction
 from tutorial_utils.measuring.counts import count_macs
 from tutorial_utils.pruning.channels import channel_scores
-from tutorial_utils.pruning.masks import (
-    mask_from_scores,
-    prunable_layers,
-)
+from tutorial_utils.pruning.masks import SCOPES, mask_from_scores, prunable_layers
 
 _OUTPUT_CUTS = (
     torch_pruning.prune_conv_out_channels,
@@ -33,7 +31,7 @@ _OUTPUT_CUTS = (
 def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
     """Groups of layers that can only lose an output channel together.
 
-    The layer that gives the output of the model is left out: its channels are the classes.
+    The layers that give the outputs of the model are left out: their channels are the classes.
 
     Args:
         model: not changed.
@@ -58,7 +56,7 @@ def prune_channels(
     ratio: float,
     *,
     criterion: str | Mapping[str, Tensor] = "l1",
-    scope: str = "uniform",
+    scope: str = "layer",
     round_to: int = 1,
     skip: Collection[str] = (),
 ) -> nn.Module:
@@ -68,13 +66,13 @@ def prune_channels(
     mean, so that layers with large and with small weights can be compared.
 
     Args:
-        model: not changed. Its output layer keeps all its outputs.
+        model: not changed. The layers that give its outputs, one or several, keep all theirs.
         example: inputs of shape (N, 3, height, width).
         ratio: fraction of the channels to remove.
         criterion: "l1", "l2", "bn_scale" or "random" as in `channel_scores`, or scores by the
             name of the layer, as from `taylor_scores`.
-        scope: "uniform" removes the same fraction of each group; "global" ranks the channels of
-            all groups together and leaves at least one in each.
+        scope: "layer" removes the same fraction of each group of coupled layers; "global" ranks
+            the channels of all groups together and leaves at least one in each.
         round_to: numbers of channels are rounded to the nearest multiple of it, at least one.
         skip: layers whose outputs keep all channels, and so all layers coupled with them.
 
@@ -89,16 +87,15 @@ def prune_channels(
     torch.Size([4, 4, 3, 3])
     """
     check_fraction("ratio", ratio)
-    if scope not in ("uniform", "global") or round_to < 1:
-        raise InputError(
-            f"scope={scope!r}, round_to={round_to}: expected 'uniform' or 'global', and at least 1"
-        )
+    check_choice("scope", scope, SCOPES)
+    if round_to < 1:
+        raise InputError(f"round_to={round_to}: expected a number of channels of at least 1")
     smaller = copy.deepcopy(model).requires_grad_(True)
     by_name = _layer_scores(smaller, criterion)
     by_layer = {smaller.get_submodule(name): scores for name, scores in by_name.items()}
     groups = _find_groups(smaller, example, skip)
     scores = [_group_scores(group, by_layer) for group in groups]
-    if scope == "uniform":
+    if scope == "layer":
         n_kept = [math.floor(len(s) * (1 - ratio) + 1e-6) for s in scores]
         if not min(n_kept):
             raise InputError(
@@ -112,7 +109,8 @@ def prune_channels(
         n = min(len(s), max(1, round(n / round_to)) * round_to)
         lowest = s.sort(stable=True).indices[: len(s) - n]
         if len(lowest):
-            group.prune(lowest.tolist())
+            _cut(group, lowest.tolist(), smaller)
+    _run(smaller, example)
     return _restore_modes(smaller, model)
 
 
@@ -122,7 +120,7 @@ def prune_to_macs(
     fraction: float,
     *,
     criterion: str | Mapping[str, Tensor] = "l1",
-    scope: str = "uniform",
+    scope: str = "layer",
     round_to: int = 1,
     skip: Collection[str] = (),
 ) -> nn.Module:
@@ -168,11 +166,14 @@ def _find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> li
     """The groups of torch-pruning, without those that cut a skipped layer or the output layer."""
     layers = prunable_layers(model)
     kept = [layer for name, layer in layers.items() if name not in prunable_layers(model, skip)]
-    kept.append(_output_layer(model, example))
-    with torch.enable_grad():  # it follows the autograd graph
-        # In a tuple, because a bare tensor would be unpacked into its images.
-        graph = torch_pruning.DependencyGraph().build_dependency(model, (example,))
-    groups = list(graph.get_all_groups(kept, root_module_types=(nn.Conv2d, nn.Linear)))
+    kept += _output_layers(model.eval(), example)
+    try:
+        with torch.enable_grad():  # it follows the autograd graph
+            # In a tuple, because a bare tensor would be unpacked into its images.
+            graph = torch_pruning.DependencyGraph().build_dependency(model, (example,))
+        groups = list(graph.get_all_groups(kept, root_module_types=(nn.Conv2d, nn.Linear)))
+    except Exception as error:  # the library raises whatever goes wrong inside it
+        raise InputError(_unable(model, error)) from error
     if not groups:
         raise InputError(
             "nothing to prune: every convolution and linear layer is skipped, gives the output, "
@@ -196,20 +197,67 @@ def _cuts(group: Group) -> list:
     return [item for item in group if item.dep.handler in _OUTPUT_CUTS]
 
 
-def _output_layer(model: nn.Module, example: Tensor) -> nn.Module:
-    """The convolution or linear layer that runs last; its channels are the model's outputs."""
-    ran = []
+def _output_layers(model: nn.Module, example: Tensor) -> list[nn.Module]:
+    """The layers whose channels the outputs are: between the two there is no other layer.
+
+    They are found by going back from the outputs through the graph of autograd.
+    """
+    layer_of = {id(layer.weight): layer for layer in prunable_layers(model).values()}
+    with torch.enable_grad():
+        outputs = tree_leaves(model(example))
+    todo = [output.grad_fn for output in outputs if isinstance(output, Tensor)]
+    found, seen = [], set()
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        before = [n for n, _ in node.next_functions if n is not None]
+        # The weight of a linear layer may be transposed first.
+        turned = [m for n in before if "TBackward" in n.name() for m, _ in n.next_functions]
+        layers = [layer_of.get(id(getattr(leaf, "variable", None))) for leaf in before + turned]
+        if any(layers):
+            found += filter(None, layers)
+        else:
+            todo += before
+    return found
+
+
+def _cut(group: Group, channels: list[int], model: nn.Module) -> None:
+    try:
+        group.prune(channels)
+    except Exception as error:  # the library raises whatever goes wrong inside it
+        cut = [item.dep.target.module for item in _cuts(group)]
+        names = [name for name, layer in prunable_layers(model).items() if layer in cut]
+        raise InputError(_unable(model, error, f" in the layers {names}")) from error
+
+
+def _run(model: nn.Module, example: Tensor) -> None:
+    """Run a model that was cut, and name the layer where it fails if it does."""
+    names = {module: name for name, module in model.named_modules()}
+    entered = [""]
     hooks = [
-        layer.register_forward_hook(lambda layer, _inputs, _out: ran.append(layer))
-        for layer in prunable_layers(model).values()
+        module.register_forward_pre_hook(lambda module, _inputs: entered.append(names[module]))
+        for module in model.modules()
     ]
     try:
         with torch.no_grad():
             model.eval()(example)
+    except Exception as error:  # whatever the code of the model raises
+        raise InputError(_unable(model, error, f" in layer {entered[-1]!r}")) from error
     finally:
         for hook in hooks:
             hook.remove()
-    return ran[-1]
+
+
+def _unable(model: nn.Module, error: Exception, where: str = "") -> str:
+    """Why a network cannot be cut, in one line."""
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"{type(model).__name__} cannot be cut{where} ({type(error).__name__}: {reason}): "
+        "torch-pruning does not understand how its layers share channels; put those around that "
+        "place into skip, or cut by hand with remove_channels"
+    )
 
 
 def _layer_scores(model: nn.Module, criterion: str | Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -257,7 +305,7 @@ def _largest_ratio(model: nn.Module, example: Tensor, scope: str, skip: Collecti
     """The ratio that leaves one channel in the narrowest group, or in each group."""
     groups = _find_groups(copy.deepcopy(model).requires_grad_(True), example, skip)
     widths = [len(group[0].idxs) for group in groups]
-    return 1 - 1 / (min(widths) if scope == "uniform" else sum(widths))
+    return 1 - 1 / (min(widths) if scope == "layer" else sum(widths))
 
 
 def _restore_modes(smaller: nn.Module, model: nn.Module) -> nn.Module:

@@ -87,10 +87,12 @@ def prune_gradually(
         raise InputError(
             f"start={start}, end={end}, every={every}: expected 0 <= start < end <= 1, every >= 1"
         )
-    masks: Masks = {}
+    masks: Masks = {}  # of one training; the next one starts anew
 
     def on_step(step: int, n_steps: int, model: nn.Module) -> None:
         nonlocal masks
+        if step == 1:  # of another training, maybe of another model
+            masks = {}
         # First the old masks: a removed weight that just moved must not win its place back.
         apply_masks_(model, masks)
         first, last = round(start * n_steps), max(1, round(end * n_steps))
