@@ -11,17 +11,25 @@ from torch import nn
 from tutorial_utils.logs import errors_only
 
 
+def module_of(model: Callable) -> nn.Module | None:
+    """The module itself, or the one that a `deploying.CompiledModel` was made from.
+
+    None for any other callable.
+    """
+    module = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    return module if isinstance(module, nn.Module) else None
+
+
 def device_of(model: Callable) -> torch.device | None:
     """The device of a model's first parameter or buffer, to which inputs have to go.
 
-    None for a module that has neither and for any other callable: inputs then stay where they are.
-    A `deploying.CompiledModel` lives where the module does that it was made from.
+    None for a module that has neither and for a callable around no module: inputs then stay where
+    they are.
 
     >>> device_of(nn.Linear(3, 2)), device_of(torch.relu)
     (device(type='cpu'), None)
     """
-    module = model if isinstance(model, nn.Module) else getattr(model, "model", None)
-    if not isinstance(module, nn.Module):
+    if (module := module_of(model)) is None:
         return None
     return next((tensor.device for tensor in chain(module.parameters(), module.buffers())), None)
 
