@@ -1,13 +1,16 @@
 """Recipes: what is refused, what is shared, and that each step does what its name says."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
-from tutorial_utils.data import loading
+from tutorial_utils.data import Split, batches, loading
+from tutorial_utils.distillation import Remembering
 from tutorial_utils.errors import InputError
-from tutorial_utils.measuring import count_macs, pareto_front
+from tutorial_utils.measuring import count_macs, count_params, pareto_front
 from tutorial_utils.models import load_baseline
 from tutorial_utils.pruning import sparsity_of
 from tutorial_utils.quantization import quantized_layers
@@ -40,13 +43,62 @@ def test_the_first_recipe_is_the_baseline():
     [
         ([("distill", {})], "did you mean 'distil'"),
         ([("fly", {})], "expected one of train"),
-        ([("distil", {"epochs": 3})], "no option.*epochs.*share"),
+        ([("distil", {"epochs": 3})], "unexpected.*epochs.*options are.*share"),
+        ([("quantize", {})], "step 'quantize': missing.*n_bits.*options are.*n_bits"),
+        ([("quantize", {"n_bits": 9})], "step 'quantize': n_bits.*9"),
+        ([("quantize", {"n_bits": "8"})], "n_bits.*'8'"),
+        ([("train", {"share": 0})], "step 'train': share=0"),
+        ([("cut_channels", {"macs": 1})], "macs=1: expected a fraction"),
+        ([("cut_channels", {"macs": 0.5, "round_to": 1.5})], "round_to=1.5.*int"),
+        ([("cut_stage", {"stage": "stage3", "ratio": None})], "ratio=None"),
+        ([("cut_stage", {"stage": 3, "ratio": 0.5})], "stage=3.*str"),
+        ([("prune_and_train", {"sparsity": -0.1})], "sparsity=-0.1"),
+        ([("take_student", {"model": "resnet9"})], "model='resnet9'.*did you mean"),
+        ([("train_quantized", {"n_bits": 4, "taught": "no"})], "taught='no'.*bool"),
         ([("quantize", {"n_bits": 8}), ("train", {})], "quantizing has to be the last"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_before_anything_runs(recipe, message):
     with pytest.raises(InputError, match=message):
-        compress([("cut_stage", {"stage": None, "ratio": None}), *recipe], setting=None)
+        compress([("train", {}), *recipe], setting=None)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ([("train", {}), ("cut_stage", CUT[1] | {"stage": "stgae3"})], "did you mean 'stage3'"),
+        (
+            [("train", {}), ("take_student", {"model": "resnet20"})],
+            "found by the name of a Dataset",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_setting_is_refused_before_anything_runs(recipe, message, setting):
+    # the data has nothing to train with: whoever begins to train fails otherwise
+    bare = replace(setting, teacher=Remembering(setting.teacher).eval(), data=[])
+    with pytest.raises(InputError, match=message):
+        compress(recipe, bare)
+
+
+@pytest.mark.parametrize("kind", ["split", "loader"])
+def test_recipes_work_on_ones_own_model_and_images(kind):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3, stride=2),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2),
+    ).eval()  # fmt: skip
+    split = Split.from_arrays(torch.randint(256, (24, 3, 12, 20)).byte(), torch.arange(24) % 2)
+    data = split if kind == "split" else list(batches(split, 8))
+    setting = Setting(net, data, epochs=1, lr=0.01, seed=0)
+    assert setting.example.shape == (1, 3, 12, 20) and len(setting.calibration) == 24
+    recipe = [
+        ("cut_channels", {"macs": 0.5, "round_to": 4}),
+        ("distil", {}),
+        ("quantize", {"n_bits": 8}),
+    ]
+    made = compress(recipe, setting).model
+    assert len(quantized_layers(made)) == 3 and made(setting.calibration).shape == (24, 2)
+    assert count_params(made) < 0.7 * count_params(net)
 
 
 def test_recipes_that_begin_alike_share_and_get_what_they_would_alone(setting):

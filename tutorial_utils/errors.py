@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Real
 
 import torch
 
@@ -56,8 +57,8 @@ def check_positive(**values: float) -> None:
 
 def check_fraction(name: str, value: float) -> None:
     """Refuse a fraction to remove that is not at least 0 and below 1 (NaN included)."""
-    if not 0 <= value < 1:
-        raise InputError(f"{name}={value}: expected a fraction of at least 0 and below 1")
+    if not isinstance(value, Real) or not 0 <= value < 1:
+        raise InputError(f"{name}={value!r}: expected a fraction of at least 0 and below 1")
 
 
 def check_finite(name: str, values: torch.Tensor) -> None:

@@ -100,7 +100,7 @@ def run_isolated(
         size_bytes=path.stat().st_size,
         import_ms=found["import_ms"],
         load_ms=found["load_ms"],
-        latency={int(size): Latency(*times) for size, times in found["latency"].items()},
+        latency={int(size): Latency(tuple(times)) for size, times in found["latency"].items()},
         kernel_ms=kernel_ms(done.stdout),
         modules=frozenset(found["modules"]),
         answers=answers,

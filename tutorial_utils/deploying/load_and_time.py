@@ -9,7 +9,6 @@ It writes answers.npy and report.json beside the images.
 """
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -83,17 +82,20 @@ LOADERS = {
 }
 
 
-def time_calls(run: Run, images: np.ndarray, seconds: float = 0.3) -> tuple[float, float]:
-    """Median and interquartile range in milliseconds, after a warm-up of some calls."""
+def time_calls(
+    run: Run, images: np.ndarray, n_rounds: int = 15, seconds: float = 0.02
+) -> list[float]:
+    """Milliseconds of one call, the mean over `seconds`, in each of some rounds after a warm-up."""
     for _ in range(3):
         run(images)
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < end:
-        start = time.perf_counter()
-        run(images)
-        times.append(1e3 * (time.perf_counter() - start))
-    low, median, high = statistics.quantiles(times, n=4)
-    return median, high - low
+    times = []
+    for _ in range(n_rounds):
+        start, n_calls = time.perf_counter(), 0
+        while n_calls == 0 or time.perf_counter() < start + seconds:
+            run(images)
+            n_calls += 1
+        times.append(1e3 * (time.perf_counter() - start) / n_calls)
+    return times
 
 
 def main(kind: str, path: str, threads: str, sizes: str) -> None:

@@ -15,6 +15,7 @@ from tutorial_utils.distillation.losses import (
     feature_loss,
 )
 from tutorial_utils.errors import InputError
+from tutorial_utils.modes import device_of, in_eval_mode
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -50,10 +51,19 @@ def capture_features(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[s
 
 
 def ask(teacher: nn.Module, inputs: Tensor) -> Tensor:
-    """The teacher's logits, in eval mode and without gradients. Leaves it in eval mode."""
-    teacher.eval().to(inputs.device)
-    with torch.no_grad():
-        return teacher(inputs)
+    """The teacher's logits, in eval mode and without gradients. The teacher stays as it is.
+
+    Raises:
+        InputError: teacher and inputs are on different devices. Whose model it is moves it.
+    """
+    device = device_of(teacher)
+    if device not in (None, inputs.device):
+        raise InputError(
+            f"the teacher is on {device}, the inputs, which follow the student, are on "
+            f"{inputs.device}: call teacher.to({str(inputs.device)!r}) first"
+        )
+    with torch.no_grad(), in_eval_mode(teacher) as run:
+        return run(inputs)
 
 
 class Remembering(nn.Module):

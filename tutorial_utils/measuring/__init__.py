@@ -24,4 +24,11 @@ from tutorial_utils.measuring.statistics import (
     wilson_interval,
 )
 from tutorial_utils.measuring.tables import comparison_table, table
-from tutorial_utils.measuring.timing import Latency, Timer, measure_latency, time_in_turns
+from tutorial_utils.measuring.timing import (
+    Latency,
+    SpeedUp,
+    Timer,
+    measure_latency,
+    speed_up,
+    time_in_turns,
+)

@@ -1,28 +1,49 @@
 """How large a model is and how much it computes, counted with torch alone."""
 
+import inspect
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 
 import torch
+from torch.fx import GraphModule
 from torch.utils.flop_counter import FlopCounterMode
 
-# Entries of a state dict that describe weights or activations but are not weights themselves.
-_BOOKKEEPING = ("running_mean", "running_var", "num_batches_tracked", "scale", "zero_point")
+from tutorial_utils.modes import device_of, in_eval_mode
 
 
-def stored_weights(model: torch.nn.Module) -> Iterator[torch.Tensor]:
-    """The weights and biases of a model as they are stored: float, or the integers themselves."""
-    for name, value in model.state_dict().items():
-        if name.rsplit(".", 1)[-1].strip("_").rstrip("_0123456789") in _BOOKKEEPING:
-            continue
-        for tensor in value if isinstance(value, tuple) else (value,):  # eager int8 Linear: a pair
-            if isinstance(tensor, torch.Tensor):
-                yield tensor.int_repr() if tensor.is_quantized else tensor
+def stored_weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    """The weights and biases of a model as they are stored: floats, or the integers themselves.
+
+    These are its parameters, and what quantization put in their places. Buffers are no weights:
+    statistics of batch norms, scales, zero points, masks. Tied weights come once.
+    """
+    found = [*model.parameters()]
+    for module in model.modules():
+        found += _dequantized(module) if isinstance(module, GraphModule) else _packed(module)
+    # Tensors at one address are one; those of the meta device have none.
+    once = {(tensor.data_ptr() or id(tensor), tensor.numel()): tensor for tensor in found}
+    return [tensor.int_repr() if tensor.is_quantized else tensor for tensor in once.values()]
+
+
+def _dequantized(graph_module: GraphModule) -> Iterator[torch.Tensor]:
+    """Constants of a PT2E graph that it turns into floats: the integer weights."""
+    for node in graph_module.graph.find_nodes(op="get_attr"):
+        if any(".dequantize_" in str(user.target) and user.args[0] is node for user in node.users):
+            yield attrgetter(node.target)(graph_module)
+
+
+def _packed(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """What an eager int8 layer holds: there, `weight` and `bias` are methods that unpack them."""
+    for name in ("weight", "bias"):
+        if inspect.isfunction(getattr(type(module), name, None)):
+            if (tensor := getattr(module, name)()) is not None:
+                yield tensor
 
 
 def count_params(model: torch.nn.Module) -> int:
-    """Number of stored weights and biases, zeros included.
+    """Number of stored weights and biases, zeros included; tied ones count once.
 
     >>> count_params(torch.nn.Linear(3, 2))
     8
@@ -43,7 +64,7 @@ def saved_bytes(model: torch.nn.Module) -> bytes:
 
 
 def size_bytes(model: torch.nn.Module) -> int:
-    """Size of the model's file in bytes."""
+    """Size of the model's file in bytes: weights and buffers, tied ones once."""
     return len(saved_bytes(model))
 
 
@@ -53,17 +74,15 @@ def compressed_bytes(model: torch.nn.Module) -> int:
 
 
 def count_macs(model: Callable, example: torch.Tensor) -> int:
-    """Multiply-accumulates of one call on ``example``, by PyTorch's own flop counter.
+    """Multiply-accumulates of one call on ``example`` in eval mode, by PyTorch's own flop counter.
 
     The counter reports two floating-point operations for each multiply-accumulate, and counts
-    convolutions and matrix products only.
+    convolutions and matrix products only. The model stays as it is.
 
     >>> count_macs(torch.nn.Linear(3, 2), torch.zeros(1, 3))
     6
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(example)
-    return counter.get_total_flops() // 2
+    return _count_flops(model, example).get_total_flops() // 2
 
 
 def count_by_layer(
@@ -75,10 +94,9 @@ def count_by_layer(
     >>> count_by_layer(model, torch.zeros(1, 3))
     ({'0': 6}, {'0': 6})
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(example)
     root = type(model).__name__
-    flops = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    counts = _count_flops(model, example).get_flop_counts()
+    flops = {name: sum(operators.values()) for name, operators in counts.items()}
     layers = {
         name: module
         for name, module in model.named_modules()
@@ -86,3 +104,9 @@ def count_by_layer(
     }
     weights = {name: layer.weight.numel() for name, layer in layers.items()}
     return weights, {name: flops.get(f"{root}.{name}", 0) // 2 for name in layers}
+
+
+def _count_flops(model: Callable, example: torch.Tensor) -> FlopCounterMode:
+    with in_eval_mode(model) as run, torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run(example.to(device=device_of(model)))
+    return counter

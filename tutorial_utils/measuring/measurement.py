@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
+from torch import Tensor, nn
 
-from tutorial_utils.data.batches import to_inputs
+from tutorial_utils.data.batches import LabelledBatches, first_inputs
 from tutorial_utils.data.splits import Split
 from tutorial_utils.errors import InputError
 from tutorial_utils.measuring.counts import (
@@ -16,9 +16,10 @@ from tutorial_utils.measuring.counts import (
     size_bytes,
 )
 from tutorial_utils.measuring.machine import describe_machine
-from tutorial_utils.measuring.prediction import predict
+from tutorial_utils.measuring.prediction import predict_labelled
 from tutorial_utils.measuring.statistics import wilson_interval
-from tutorial_utils.measuring.timing import Latency, measure_latency, time_in_turns
+from tutorial_utils.measuring.timing import Latency, time_in_turns
+from tutorial_utils.modes import module_of
 
 
 @dataclass(frozen=True)
@@ -49,73 +50,89 @@ class Measurement:
 
 def measure(
     name: str,
-    model: torch.nn.Module,
-    split: Split,
+    model: Callable[[Tensor], Tensor],
+    source: Split | LabelledBatches,
     *,
     batch_sizes: tuple[int, ...] = (1, 64),
-    run: Callable | None = None,
-    compile_s: float | None = None,
-    latency: dict[int, Latency] | None = None,
 ) -> Measurement:
-    """Measure a model on the images of ``split``.
+    """Measure one model; several that are to be compared are for `measure_in_turns`.
 
     Args:
         name: how the row is called in a table.
-        model: what is counted and saved.
-        split: images and labels for the accuracy; its first images are timed.
-        batch_sizes: numbers of images per call to time.
-        run: what is executed, if it is not ``model`` itself: the compiled form of it.
-        compile_s: how long it took to compile ``run``, in seconds.
-        latency: by batch size, if it was measured before (`time_in_turns`).
+        model, source, batch_sizes: as for `measure_in_turns`.
 
-    Raises:
-        InputError: if ``split`` has fewer images than the largest batch.
+    >>> from tutorial_utils.data import load
+    >>> data = load("digits", n_train=10)
+    >>> row = measure("line", nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), data.train[:8],
+    ...               batch_sizes=(1, 8))
+    >>> row.n_params, row.macs, sorted(row.latency)
+    (30730, 30720, [1, 8])
     """
-    if len(split) < max(batch_sizes):
-        raise InputError(
-            f"{len(split)} images cannot fill a batch of {max(batch_sizes)}: pass more images "
-            "or smaller batch_sizes"
-        )
-    run = run or model
-    logits = predict(run, split, batch_size=max(batch_sizes))
-    n_correct = int((logits.argmax(1) == split.labels).sum())
-    inputs = to_inputs(split[: max(batch_sizes)])
-    return Measurement(
-        name=name,
-        accuracy=n_correct / len(split),
-        accuracy_interval=wilson_interval(n_correct, len(split)),
-        n_params=count_params(model),
-        n_nonzero=count_nonzero(model),
-        size_bytes=size_bytes(model),
-        compressed_bytes=compressed_bytes(model),
-        macs=count_macs(model, inputs[:1]),
-        latency=latency or {n: measure_latency(run, inputs[:n]) for n in batch_sizes},
-        compile_s=compile_s,
-    )
+    return measure_in_turns({name: model}, source, batch_sizes=batch_sizes)[name]
 
 
 def measure_in_turns(
-    models: dict[str, torch.nn.Module],
-    split: Split,
+    models: dict[str, Callable[[Tensor], Tensor]],
+    source: Split | LabelledBatches,
     *,
     batch_sizes: tuple[int, ...] = (1, 64),
-    runs: dict[str, Callable] | None = None,
 ) -> dict[str, Measurement]:
     """Measure several models, and time them in turns, so that their times can be compared.
 
+    Nothing is changed or moved: a model is scored and timed in eval mode, on the device that it is
+    on.
+
     Args:
-        models: by name.
-        split: as for `measure`, like ``batch_sizes``.
-        runs: by the same names, what is executed: the compiled forms.
+        models: by name. A `deploying.CompiledModel` is run as it is; counted and saved is the
+            module that it was made from.
+        source: images and labels for the accuracy: a split, or a `DataLoader` or other iterable
+            of (inputs, labels) that can be gone through again. Its first images are timed.
+        batch_sizes: numbers of images per call to time.
+
+    Raises:
+        InputError: if ``source`` has fewer images than the largest batch, or a callable is
+            neither a module nor made from one; before anything is measured.
     """
-    runs = runs or models
-    inputs = to_inputs(split[: max(batch_sizes)])
-    calls = [runs[name] for name in models]
-    turns = {n: time_in_turns(calls, inputs[:n]) for n in batch_sizes}
-    rows = {}
-    for i, (name, model) in enumerate(models.items()):
-        latency = {n: Latency.of(times[i]) for n, times in turns.items()}
-        rows[name] = measure(
-            name, model, split, batch_sizes=batch_sizes, run=runs[name], latency=latency
+    modules = {name: module_of(model) for name, model in models.items()}
+    if None in modules.values():
+        names = [name for name, module in modules.items() if module is None]
+        raise InputError(f"{names}: expected modules, or models from compile_for_inference")
+    largest = max(batch_sizes)
+    inputs = first_inputs(source, largest)
+    if len(inputs) < largest:
+        raise InputError(
+            f"{len(inputs)} images cannot fill a batch of {largest}: pass more images "
+            "or smaller batch_sizes"
         )
-    return rows
+    # The models answer first: one that fails does so before the others are timed.
+    scores = {name: _score(model, source, largest) for name, model in models.items()}
+    turns = {n: time_in_turns(list(models.values()), inputs[:n]) for n in batch_sizes}
+    return {
+        name: Measurement(
+            name=name,
+            **scores[name],
+            **_count(modules[name], inputs[:1]),
+            latency={n: latencies[i] for n, latencies in turns.items()},
+            compile_s=getattr(model, "compile_s", None),
+        )
+        for i, (name, model) in enumerate(models.items())
+    }
+
+
+def _score(model: Callable, source: Split | LabelledBatches, batch_size: int) -> dict:
+    logits, labels = predict_labelled(model, source, batch_size=batch_size)
+    n_correct = int((logits.argmax(1) == labels).sum())
+    return {
+        "accuracy": n_correct / len(labels),
+        "accuracy_interval": wilson_interval(n_correct, len(labels)),
+    }
+
+
+def _count(module: nn.Module, example: Tensor) -> dict:
+    return {
+        "n_params": count_params(module),
+        "n_nonzero": count_nonzero(module),
+        "size_bytes": size_bytes(module),
+        "compressed_bytes": compressed_bytes(module),
+        "macs": count_macs(module, example),
+    }

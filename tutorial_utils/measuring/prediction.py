@@ -1,29 +1,28 @@
 """What a model answers, and how often it is right."""
 
 from collections.abc import Callable
-from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from tutorial_utils.data.batches import batches
+from tutorial_utils.data.batches import LabelledBatches, labelled_batches
 from tutorial_utils.data.splits import Split
 from tutorial_utils.memory import keep_freed_memory
+from tutorial_utils.modes import device_of, in_eval_mode
 
 
-@torch.no_grad()
 def predict(
-    model: Callable[[Tensor], Tensor], split: Split, *, batch_size: int = 500, device: str = "cpu"
+    model: Callable[[Tensor], Tensor], source: Split | LabelledBatches, *, batch_size: int = 500
 ) -> Tensor:
-    """Return the logits of a model for every image of a split.
+    """Return the logits of a model for every image of a source, in its order.
 
     Args:
-        model: a module, a compiled callable or an exported graph. A module is moved to `device`
-            and runs in eval mode; an exported graph runs in the mode that it is in.
-        split: the images.
-        batch_size: images per call.
-        device: "cpu" or "cuda".
+        model: a module, a compiled model, an exported graph or any callable. It answers in eval
+            mode, on the device that it is on, and stays as it is.
+        source: the images: a split, or a `DataLoader` or other iterable of (inputs, labels). A
+            loader that shuffles gives the logits in an order of its own.
+        batch_size: images per call, from a split; a loader has its own batches.
 
     Returns:
         float32 (N, n_classes), on the CPU.
@@ -33,27 +32,32 @@ def predict(
     >>> predict(make_model("resnet8"), load("digits", n_train=10).train).shape
     torch.Size([10, 10])
     """
-    keep_freed_memory()
-    module = model if isinstance(model, nn.Module) else None
-    was_training = module is not None and module.training
-    if module is not None:
-        module.to(device)
-        with suppress(NotImplementedError):
-            module.eval()
-    logits = []
-    for inputs, labels in batches(split, batch_size):
-        # A short last batch is filled up: a compiled model would be compiled again for its size.
-        filled = F.pad(inputs, (0, 0) * 3 + (0, min(batch_size, len(split)) - len(inputs)))
-        logits.append(model(filled.to(device))[: len(labels)].float().cpu())
-    if was_training:
-        with suppress(NotImplementedError):
-            module.train()
-    return torch.cat(logits)
+    return predict_labelled(model, source, batch_size=batch_size)[0]
 
 
 def evaluate(
-    model: Callable[[Tensor], Tensor], split: Split, *, batch_size: int = 500, device: str = "cpu"
+    model: Callable[[Tensor], Tensor], source: Split | LabelledBatches, *, batch_size: int = 500
 ) -> float:
-    """Return the fraction of a split that a model gets right (arguments as for `predict`)."""
-    logits = predict(model, split, batch_size=batch_size, device=device)
-    return (logits.argmax(1) == split.labels).float().mean().item()
+    """Return the fraction of a source that a model gets right (arguments as for `predict`)."""
+    logits, labels = predict_labelled(model, source, batch_size=batch_size)
+    return (logits.argmax(1) == labels).float().mean().item()
+
+
+@torch.no_grad()
+def predict_labelled(
+    model: Callable[[Tensor], Tensor], source: Split | LabelledBatches, *, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Return logits as `predict` does, and the label of each; goes through the source once."""
+    keep_freed_memory()
+    all_logits, all_labels = [], []
+    n_first = None
+    with in_eval_mode(model) as run:
+        for inputs, labels in labelled_batches(source, batch_size):
+            n_first = n_first or len(inputs)
+            # A short last batch is filled up: a compiled model would be compiled again for it.
+            n_missing = max(0, n_first - len(inputs))
+            filled = F.pad(inputs, (0, 0) * (inputs.dim() - 1) + (0, n_missing))
+            logits = run(filled.to(device=device_of(model)))[: len(labels)]
+            all_logits.append(logits.float().cpu())
+            all_labels.append(labels.cpu())
+    return torch.cat(all_logits), torch.cat(all_labels)

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 
 from tutorial_utils.errors import InputError
 from tutorial_utils.measuring.measurement import Measurement
+from tutorial_utils.measuring.timing import Latency, speed_up
+
+BUSY_NOTE = (
+    "*busy*: the machine had other work while this was timed. Do not trust these times, nor "
+    "compare with them; run the cell again when the machine is idle."
+)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -25,8 +31,9 @@ def comparison_table(measurements: Sequence[Measurement]) -> str:
 
     Accuracy comes with its 95 % interval and the difference to the baseline in points (1 point
     is 1 % of the images). Bytes and MACs are followed by their ratio to the baseline (smaller is
-    better), latencies by the speed-up over the baseline (larger is better). The operators of eager
-    int8 models are unknown to torch's counter of MACs.
+    better), latencies by the speed-up over the baseline (larger is better; see `speed_up`). Times
+    that are not steady are marked "busy", and they have no speed-up. The operators of eager int8
+    models are unknown to torch's counter of MACs.
     """
     if not measurements:
         raise InputError("nothing to compare: expected at least one Measurement, the baseline")
@@ -34,7 +41,9 @@ def comparison_table(measurements: Sequence[Measurement]) -> str:
     header = ["model", "accuracy (95 % interval)", "points", "weights", "non-zero", "file"]
     header += ["compressed", "MMACs"]
     header += [f"ms, batch {size} (speed-up)" for size in baseline.latency]
-    return table(header, [_row(measurement, baseline) for measurement in measurements])
+    text = table(header, [_row(measurement, baseline) for measurement in measurements])
+    steady = all(latency.steady for m in measurements for latency in m.latency.values())
+    return text if steady else f"{text}\n\n{BUSY_NOTE}"
 
 
 def _row(m: Measurement, baseline: Measurement) -> list[str]:
@@ -52,9 +61,13 @@ def _row(m: Measurement, baseline: Measurement) -> list[str]:
         ratio(f"{m.size_bytes / 1e3:,.0f} kB", "size_bytes"),
         ratio(f"{m.compressed_bytes / 1e3:,.0f} kB", "compressed_bytes"),
         ratio(f"{m.macs / 1e6:.1f}", "macs") if m.macs else "not counted",
-        *(
-            f"{latency.median_ms:.2f} ± {latency.iqr_ms / 2:.2f} "
-            f"({baseline.latency_ms(size) / latency.median_ms:.1f}×)"
-            for size, latency in m.latency.items()
-        ),
+        *(_time(latency, baseline.latency[size]) for size, latency in m.latency.items()),
     ]
+
+
+def _time(latency: Latency, baseline: Latency) -> str:
+    text = f"{latency.median_ms:.2f} ± {latency.iqr_ms / 2:.2f}"
+    if not latency.steady:
+        return f"{text} busy"
+    speed = speed_up(baseline, latency)
+    return text if speed.skip else f"{text} ({speed.ratio:.1f}×)"

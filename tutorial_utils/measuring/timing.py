@@ -1,63 +1,98 @@
-"""How long one call of a model takes."""
+"""How long one call of a model takes, and whether the machine had time for it."""
 
+import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from time import perf_counter
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from tutorial_utils.logs import errors_only
+from tutorial_utils.modes import device_of, in_eval_mode
 
 with errors_only("torch.utils.cpp_extension"):  # which notes that there is no GPU, of no use to us
-    from torch.utils.benchmark import Timer
+    from torch.utils.benchmark import Timer, timer  # `timer()` waits for a GPU, then reads a clock
+
+__all__ = ["Latency", "SpeedUp", "Timer", "measure_latency", "speed_up", "time_in_turns"]
+
+STEADY = 1.3
+WARM_UP = 3  # rounds
+ATTEMPTS = 3
+BLOCK_S = 0.002  # short calls are repeated until they take as long as this, and the mean counts
+BUSY = "the machine was busy while this was timed"
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Time of one call in milliseconds: the median of many, and their interquartile range."""
+    """Times of one call in milliseconds, one for each round of `time_in_turns`.
 
-    median_ms: float
-    iqr_ms: float
+    They are steady if three quarters of them are within 30 % of the shortest. On a machine that
+    has nothing else to do they are within 15 %; where another process takes a core now and then,
+    some calls take twice as long as others, and neither the times nor their ratios mean much.
 
-    @classmethod
-    def of(cls, times_ms: torch.Tensor) -> "Latency":
-        """Median and interquartile range of single times, a row of `time_in_turns`.
+    >>> Latency((1.0, 1.1, 1.1, 1.2, 9.0)).steady, Latency((1.0, 1.1, 1.9, 2.0, 9.0)).steady
+    (True, False)
+    """
 
-        >>> Latency.of(torch.tensor([1.0, 2.0, 3.0, 4.0, 9.0]))
-        Latency(median_ms=3.0, iqr_ms=2.0)
-        """
-        first, median, third = times_ms.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-        return cls(median, third - first)
+    times_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the times."""
+        return float(np.median(self.times_ms))
+
+    @property
+    def iqr_ms(self) -> float:
+        """Interquartile range of the times."""
+        return float(np.subtract(*np.percentile(self.times_ms, [75, 25])))
+
+    @property
+    def spread(self) -> float:
+        """Upper quartile of the times by the shortest: 1 if all are alike."""
+        return float(np.percentile(self.times_ms, 75)) / min(self.times_ms)
+
+    @property
+    def steady(self) -> bool:
+        """Whether the rounds agree, so that the times can be trusted."""
+        return self.spread <= STEADY
+
+
+class SpeedUp(NamedTuple):
+    """How many times as fast one model is as another; `skip` says why not to believe it, if so.
+
+    Made for ``claim("int8 is twice as fast", speed.ratio, at_least=2, skip=speed.skip)``.
+    """
+
+    ratio: float
+    skip: str | None
+
+
+def speed_up(before: Latency, after: Latency) -> SpeedUp:
+    """Time before by time after: the median over the rounds of their ratio, as in a table.
+
+    What slows a whole round slows both, and their ratio stays. Latencies with different numbers of
+    rounds were not timed in turns; then it is the ratio of their medians.
+
+    >>> speed_up(Latency((2.0, 2.2, 2.1)), Latency((1.0, 1.1, 1.0)))
+    SpeedUp(ratio=2.0, skip=None)
+    """
+    skip = None if before.steady and after.steady else BUSY
+    if len(before.times_ms) != len(after.times_ms):
+        return SpeedUp(before.median_ms / after.median_ms, skip)
+    return SpeedUp(float(np.median(np.divide(before.times_ms, after.times_ms))), skip)
 
 
 def measure_latency(
-    run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, *, seconds: float = 0.4
+    run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, *, n_rounds: int = 15
 ) -> Latency:
-    """Median and interquartile range of the time of ``run(inputs)``, after a warm-up.
+    """Time the calls of one model (see `time_in_turns`, which is for several).
 
-    PyTorch's own benchmark timer does the timing. It repeats the call for at least ``seconds``
-    and waits for a GPU to finish. Its default is one thread; here it uses as many as the
-    process does, since that is what a user of the model gets.
-
-    Args:
-        run: a model, a compiled model, or any callable that takes ``inputs``.
-        inputs: one batch, ``(N, C, H, W)``.
-        seconds: for how long to repeat the call.
-
-    >>> latency = measure_latency(torch.nn.Identity(), torch.zeros(1, 3, 32, 32), seconds=0.01)
-    >>> latency.median_ms < 10
+    >>> measure_latency(torch.nn.Identity(), torch.zeros(1, 3, 32, 32), n_rounds=5).median_ms < 10
     True
     """
-    with torch.inference_mode():
-        for _ in range(3):  # the first calls compile, allocate memory and choose kernels
-            run(inputs)
-        timer = Timer(
-            "run(inputs)",
-            globals={"run": run, "inputs": inputs},
-            num_threads=torch.get_num_threads(),
-        )
-        result = timer.blocked_autorange(min_run_time=seconds)
-    return Latency(result.median * 1e3, result.iqr * 1e3)
+    return time_in_turns([run], inputs, n_rounds=n_rounds)[0]
 
 
 def time_in_turns(
@@ -65,34 +100,52 @@ def time_in_turns(
     inputs: torch.Tensor,
     *,
     n_rounds: int = 15,
-) -> torch.Tensor:
+) -> list[Latency]:
     """Time one call of each model after the other, again and again, to compare them.
 
-    What else the machine does slows all the calls of a round, so that their ratio stays. Take the
-    median over the rounds of a ratio, or of the times. Of two calls of a model the second counts:
-    the first brings its weights back into the caches, where a model that is used all the time has
-    them.
+    What else the machine does slows all the calls of a round, so that their ratio stays. Before
+    each time there is a call that does not count: it brings the model's weights back into the
+    caches, where a model that is used all the time has them. If the rounds disagree, because the
+    machine is busy, all are timed again, up to three times, and the steadiest rounds are kept.
+
+    All threads of the process are used, and a GPU is waited for. Modules run in eval mode and stay
+    as they are.
 
     Args:
-        runs: models, compiled models, or any callables that take ``inputs``; on the CPU.
-        inputs: one batch, ``(N, C, H, W)``.
-        n_rounds: how often to call each.
+        runs: models, compiled models, or any callables that take ``inputs``.
+        inputs: one batch, ``(N, C, H, W)``; a model on another device gets a copy there.
+        n_rounds: how often to time each.
 
     Returns:
-        milliseconds, ``(n_runs, n_rounds)``.
+        for each run its times; `Latency.steady` says whether to trust them.
 
-    >>> time_in_turns([torch.nn.Identity(), torch.nn.ReLU()], torch.zeros(1), n_rounds=3).shape
-    torch.Size([2, 3])
+    >>> [len(latency.times_ms) for latency in time_in_turns([abs, torch.relu], torch.zeros(1))]
+    [15, 15]
     """
-    rounds = []
-    with torch.inference_mode():
-        for n in range(-3, n_rounds):  # three rounds to warm up
-            times = []
-            for run in runs:
-                run(inputs)
-                start = perf_counter()
-                run(inputs)
-                times.append(1e3 * (perf_counter() - start))
-            if n >= 0:
-                rounds.append(times)
-    return torch.tensor(rounds).T
+    with ExitStack() as stack:
+        calls = [
+            (stack.enter_context(in_eval_mode(run)), inputs.to(device=device_of(run)))
+            for run in runs
+        ]
+        stack.enter_context(torch.inference_mode())
+        warm_up = [[_time(*call) for call in calls] for _ in range(WARM_UP)]
+        n_calls = [math.ceil(BLOCK_S / max(last, 1e-6)) for last in warm_up[-1]]
+        attempts = []
+        while len(attempts) < ATTEMPTS:
+            rounds = [
+                [1e3 * _time(*call, n) for call, n in zip(calls, n_calls, strict=True)]
+                for _ in range(n_rounds)
+            ]
+            attempts.append([Latency(times) for times in zip(*rounds, strict=True)])
+            if all(latency.steady for latency in attempts[-1]):
+                break
+    return min(attempts, key=lambda latencies: max(latency.spread for latency in latencies))
+
+
+def _time(run: Callable, inputs: torch.Tensor, n_calls: int = 1) -> float:
+    """Seconds of a call, the mean of some, after one that does not count."""
+    run(inputs)
+    start = timer()
+    for _ in range(n_calls):
+        run(inputs)
+    return (timer() - start) / n_calls

@@ -2,8 +2,8 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 
@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tutorial_utils.data.batches import augment, batches
-from tutorial_utils.data.splits import Dataset
-from tutorial_utils.errors import check_positive
+from tutorial_utils.data.batches import LabelledBatches, augment, batches, labelled_batches
+from tutorial_utils.data.splits import Dataset, Split
+from tutorial_utils.errors import InputError, check_positive
 from tutorial_utils.memory import keep_freed_memory
+from tutorial_utils.modes import device_of, set_training
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -69,7 +70,7 @@ def smoothed_cross_entropy(model: nn.Module, inputs: Tensor, labels: Tensor) -> 
 
 def fit(
     model: nn.Module,
-    data: Dataset,
+    data: Dataset | Split | LabelledBatches,
     *,
     epochs: float,
     lr: float = 0.1,
@@ -80,27 +81,29 @@ def fit(
     on_step: Callable[[int, int, nn.Module], None] | None = None,
     augmented: bool = True,
     bf16: bool = False,
-    device: str = "cpu",
     show: bool = True,
 ) -> list[dict[str, float]]:
-    """Train a model on `data.train`, by SGD with Nesterov momentum of 0.9.
+    """Train a model by SGD with Nesterov momentum of 0.9.
 
-    The model itself is changed; it ends in eval mode and channels_last. The same seed, machine and
-    number of threads give the same weights.
+    The model itself is changed, on the device that it is on; it ends in eval mode and
+    channels_last. The same seed, machine and number of threads give the same weights.
 
     Args:
-        model: returns logits (N, n_classes) for inputs (N, 3, 32, 32).
-        data: only its training part is read.
-        epochs: passes over the training part; a fraction stops in the middle of one.
+        model: returns logits (N, n_classes) for inputs (N, C, H, W).
+        data: a data set, of which the training part is read, a split, or a `DataLoader` or other
+            iterable of (inputs, labels) that can be gone through again: once for each epoch, and
+            once more to count its batches if it has no `len()`.
+        epochs: passes over the data; a fraction stops in the middle of one.
         lr: highest learning rate (see `learning_rate`).
         seed: decides order, augmentation and dropout. The first weights are the model's own.
-        batch_size: images per step. A smaller last batch of an epoch is left out.
+        batch_size: images per step. A smaller last batch of an epoch is left out. A loader has
+            its own batches, and all of them count.
         weight_decay: L2 penalty on all parameters.
         loss: `loss(model, inputs, labels)`, a scalar; cross entropy by default.
         on_step: called as `on_step(step, n_steps, model)` after each step, `step` from 1.
-        augmented: whether to vary the images (see `tutorial_utils.data.augment`).
+        augmented: whether to vary the images of a data set (see `tutorial_utils.data.augment`).
+            Splits and loaders are taken as they are.
         bf16: compute in bfloat16 where that is safe (autocast); the weights stay float32.
-        device: "cpu" or "cuda".
         show: whether to draw a progress bar.
 
     Returns:
@@ -108,15 +111,16 @@ def fit(
         batches as they were seen.
 
     Raises:
-        InputError: for epochs, lr or batch_size that are not positive.
+        InputError: for epochs, lr or batch_size that are not positive, and data of another kind.
         FloatingPointError: when the loss is NaN or infinite.
     """
     check_positive(epochs=epochs, lr=lr, batch_size=batch_size)
     keep_freed_memory()
-    per_epoch = max(1, len(data.train) // batch_size)
+    per_epoch = count_batches(data, batch_size)
     n_steps = max(1, round(epochs * per_epoch))
     loss = loss or cross_entropy
-    model.to(device).to(memory_format=torch.channels_last)
+    device = device_of(model) or torch.device("cpu")
+    model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         [weight for weight in model.parameters() if weight.requires_grad],
         lr=lr,
@@ -134,9 +138,9 @@ def fit(
             for step, (inputs, labels) in enumerate(stream):
                 inputs, labels = inputs.to(device), labels.to(device)
                 optimizer.param_groups[0]["lr"] = learning_rate(step, n_steps, lr)
-                with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     value = loss(model, inputs, labels)
-                check_finite(value.item(), step + 1, n_steps, optimizer.param_groups[0]["lr"])
+                check_loss(value.item(), step + 1, n_steps, optimizer.param_groups[0]["lr"])
                 optimizer.zero_grad()
                 value.backward()
                 optimizer.step()
@@ -151,7 +155,7 @@ def fit(
     return history
 
 
-def check_finite(value: float, step: int, n_steps: int, lr: float) -> None:
+def check_loss(value: float, step: int, n_steps: int, lr: float) -> None:
     """Raise FloatingPointError for a loss that training cannot recover from."""
     if not math.isfinite(value):
         raise FloatingPointError(
@@ -176,16 +180,45 @@ def record(history: list[dict[str, float]], step: int, per_epoch: int, **values:
         history[-1][name] += (value - history[-1][name]) / n
 
 
+def count_batches(data: Dataset | Split | LabelledBatches, batch_size: int) -> int:
+    """Return how many steps an epoch has.
+
+    >>> count_batches([(torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long))] * 3, 128)
+    3
+    """
+    source = data.train if isinstance(data, Dataset) else data
+    if isinstance(source, Split):
+        return max(1, len(source) // batch_size)
+    if isinstance(source, Iterator):
+        raise InputError(
+            f"data is a {type(source).__name__}, which gives its batches only once: pass a "
+            "DataLoader or a list of them"
+        )
+    if isinstance(source, Sized):
+        with suppress(TypeError):  # a DataLoader has no length where its data set has none
+            return max(1, len(source))
+    with torch.random.fork_rng():  # which a DataLoader draws from
+        return sum(1 for _ in labelled_batches(source, batch_size))
+
+
 def train_batches(
-    data: Dataset, batch_size: int, seed: int, augmented: bool
+    data: Dataset | Split | LabelledBatches, batch_size: int, seed: int, augmented: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Go through the training part again and again, in a new order and varied anew each time."""
+    """Go through the data again and again; of a split, in a new order each time.
+
+    The images of a data set are varied anew each time, those of other sources are not.
+    """
+    source = data.train if isinstance(data, Dataset) else data
+    if not isinstance(source, Split):
+        while True:
+            yield from labelled_batches(source, batch_size)
     generator = torch.Generator().manual_seed(seed)
-    vary = partial(augment, flip=data.flip, recolour=data.recolour) if augmented else None
-    per_epoch = max(1, len(data.train) // batch_size)
+    vary = None
+    if augmented and isinstance(data, Dataset):
+        vary = partial(augment, flip=data.flip, recolour=data.recolour)
     while True:
-        epoch = batches(data.train, batch_size, generator=generator, augment=vary)
-        yield from islice(epoch, per_epoch)
+        epoch = batches(source, batch_size, generator=generator, augment=vary)
+        yield from islice(epoch, count_batches(source, batch_size))
 
 
 @contextmanager
@@ -199,16 +232,3 @@ def logits_seen(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         yield seen
     finally:
         hook.remove()
-
-
-def set_training(model: nn.Module, training: bool) -> None:
-    """Put a model in train or eval mode, exported ones included."""
-    try:
-        model.train(training)
-    except NotImplementedError:  # the graph of an exported model is rewritten instead
-        from torchao.quantization.pt2e import (
-            move_exported_model_to_eval,
-            move_exported_model_to_train,
-        )
-
-        (move_exported_model_to_train if training else move_exported_model_to_eval)(model)
