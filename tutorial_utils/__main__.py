@@ -70,7 +70,15 @@ def run(
 @click.option("--data-dir", help="Folder of the images, for the data set 'folder'.")
 @click.option("--epochs", type=float, default=30.0, help="Passes over the training images.")
 @click.option("--seed", type=int, default=0, help="Seed of the first weights and of the order.")
-def train(model: str, dataset: str, data_dir: str | None, epochs: float, seed: int) -> None:
+@click.option("--image-size", type=int, help="Height and width of the images of 'folder'.")
+def train(
+    model: str,
+    dataset: str,
+    data_dir: str | None,
+    epochs: float,
+    seed: int,
+    image_size: int | None,
+) -> None:
     """Train MODEL on a data set and store it as the baseline that the chapters load."""
     from tutorial_utils.data.loading import load
     from tutorial_utils.models.resnet import make_model
@@ -78,7 +86,8 @@ def train(model: str, dataset: str, data_dir: str | None, epochs: float, seed: i
 
     make_model(model)  # refuses an unknown name before the data is read
     check_positive(epochs=epochs)
-    click.echo(train_baseline(model, load(dataset, data_dir), epochs=epochs, seed=seed))
+    data = load(dataset, data_dir, image_size=image_size)
+    click.echo(train_baseline(model, data, epochs=epochs, seed=seed))
 
 
 @main.command()

@@ -320,7 +320,7 @@ def test_the_first_cell_installs_what_is_missing_and_keeps_torch(tmp_path, empty
     assert first.returncode == 0, first.stderr
     assert first.stdout.strip() == str(site / "tutorial_utils" / "__init__.py")
     assert (site / "tutorial_utils" / "check" / "chapter8.py").exists()
-    assert list((site / "tutorial_utils" / "models" / "weights").glob("*.pt"))
+    assert list((site / "tutorial_utils" / "models" / "weights").glob("*.safetensors"))
     assert [path.name for path in site.glob("torch-*")] == ["torch-2.13.0+cu126.dist-info"]
 
     # Where the package is installed, the cell does not even start pip.

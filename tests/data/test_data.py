@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import datasets
 
@@ -177,7 +177,7 @@ def test_augment_only_shifts_by_default():
     [
         ({"name": "cifar"}, ["dataset='cifar'", "did you mean 'cifar10'"]),
         ({"name": "mnist"}, ["did you mean 'fashion_mnist'"]),
-        ({"name": "zzz"}, ["dataset='zzz'", "digits, cifar10, fashion_mnist, folder"]),
+        ({"name": "zzz"}, ["dataset='zzz'", "cifar10, digits, fashion_mnist, folder"]),
         ({"name": None}, ["dataset=None"]),
         ({"n_train": 9}, ["n_train=9", "10", "20000"]),
         ({"n_train": 20_001}, ["n_train=20001", "20000"]),
@@ -188,6 +188,11 @@ def test_augment_only_shifts_by_default():
         ({"seed": 2**32}, ["seed=4294967296"]),
         ({"seed": 0.5}, ["seed=0.5"]),
         ({"data_dir": "/somewhere"}, ["data_dir='/somewhere'", "dataset='folder'"]),
+        ({"image_size": 32}, ["image_size=32", "dataset='folder'"]),
+        ({"name": "cifar10", "image_size": 64}, ["image_size=64", "'cifar10'"]),
+        ({"name": "folder", "data_dir": ".", "image_size": 0}, ["image_size=0", "above 0"]),
+        ({"name": "folder", "data_dir": ".", "image_size": 48.0}, ["image_size=48.0"]),
+        ({"name": "folder", "data_dir": ".", "image_size": True}, ["image_size=True"]),
         ({"name": "folder"}, ["data_dir"]),
         ({"name": "folder", "data_dir": ""}, ["data_dir"]),
         ({"name": "folder", "data_dir": "/no/such"}, ["data_dir='/no/such'", "no such folder"]),
@@ -379,6 +384,28 @@ def test_folder_keeps_rows_and_colours(images, cache):
     assert image[:, 0, 0].tolist() == [200, 0, 0] and image[:, 31, 31].tolist() == [0, 0, 200]
 
 
+@pytest.mark.parametrize("size", [20, 96])
+def test_folder_of_images_of_another_size(images, cache, monkeypatch, size):
+    ramp = np.linspace(0, 255, 960).astype(np.uint8)
+    pixels = np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (700, 960, 3)))
+    for path in (images / "test" / "ants").iterdir():
+        path.unlink()
+    Image.fromarray(pixels).save(images / "test" / "ants" / "0.jpg")
+    default, data = load("folder", images), load("folder", images, image_size=size)
+    assert data.train.images.shape == (22, 3, size, size)
+    assert data.test.labels.tolist() == default.test.labels.tolist()
+    # Rescaled to that size from the file, not from 32 pixels.
+    expected = torch.from_numpy(ramp.reshape(size, -1).mean(1)).float()
+    read = data.test.images[data.test.labels == 0].float().mean(dim=(0, 1, 2))
+    assert (read - expected).abs().max() < 4
+    # Each size has a cache and a baseline of its own.
+    monkeypatch.setattr(folder_module, "decode", None)
+    assert load("folder", images).train.images.shape[-1] == 32
+    again = load("folder", images, image_size=size)
+    assert torch.equal(again.train.images, data.train.images)
+    assert again.key == data.key != default.key
+
+
 def test_folder_small_classes_keep_training_images(images, cache):
     for path in sorted((images / "train" / "bees").iterdir())[2:]:
         path.unlink()
@@ -433,6 +460,33 @@ def test_folder_reads_every_colour_mode(images, cache, mode):
     Image.new("RGB", (9, 9), "white").convert(mode).save(images / "test" / "ants" / f"0.{suffix}")
     images_read = load("folder", images).test.images
     assert (images_read.flatten(1).double().mean(1) == 255).any()
+
+
+def test_folder_starts_no_other_program_for_postscript(images, cache, monkeypatch):
+    def ghostscript(*_arguments, **_named):
+        pytest.fail("the image was given to Ghostscript")
+
+    # Pillow goes by the content: this file calls itself PNG.
+    fake = images / "train" / "ants" / "00.png"
+    Image.new("RGB", (9, 9)).save(fake, format="EPS")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", ghostscript)
+    message = refused("folder", images)
+    assert "train/ants/00.png" in message and "not a readable image" in message
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PPM", "ICO"])
+def test_folder_reads_no_format_that_its_names_do_not_promise(images, cache, kind):
+    Image.new("RGB", (16, 16)).save(images / "train" / "ants" / "00.png", format=kind)
+    assert "not a readable image" in refused("folder", images)
+
+
+def test_folder_goes_by_the_content_among_its_formats(images, cache):
+    for i, kind in enumerate(["PNG", "JPEG", "BMP", "WEBP"]):
+        path = images / "train" / "ants" / f"{i:02}.png"
+        Image.new("RGB", (16, 16), "white").save(path, format=kind)
+    data = load("folder", images)
+    everything = torch.cat([data.train.images, data.val.images])
+    assert (everything > 250).flatten(1).all(1).sum() == 4
 
 
 def test_folder_transparent_is_white_and_rotation_is_followed(images, cache):
@@ -718,3 +772,65 @@ def test_damaged_local_copy_is_downloaded_again(server, cache, monkeypatch, name
     victim.write_bytes(victim.read_bytes()[:-1])
     assert torch.equal(load(name).train.images, first.train.images)
     assert [path.name for path in (cache / name).iterdir()] == [downloads.SOURCES[name][1]]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("where", ["cache", "own folder"])
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        PermissionError("not yours"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_that_is_no_damage_removes_nothing(
+    server, cache, tmp_path, monkeypatch, name, where, error
+):
+    publish(server, MAKERS[name](monkeypatch))
+    data_dir = tmp_path / "mine" if where == "own folder" else None
+    load(name, data_dir)
+    before = snapshot(data_dir or cache)
+    # It goes wrong once: a download would succeed.
+    results = [error]
+    read_parts = downloads.read_parts
+
+    def fail_once(*arguments):
+        if results:
+            raise results.pop()
+        return read_parts(*arguments)
+
+    monkeypatch.setattr(downloads, "read_parts", fail_once)
+    with pytest.raises(type(error)):
+        load(name, data_dir)
+    assert snapshot(data_dir or cache) == before
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("damage", ["cut", "emptied", "one file less", "no files"])
+def test_a_damaged_copy_of_the_readers_own_stays(server, tmp_path, monkeypatch, name, damage):
+    publish(server, MAKERS[name](monkeypatch))
+    first = load(name, tmp_path / "mine")
+    folder = tmp_path / "mine" / downloads.SOURCES[name][1]
+    victim = max(folder.rglob("*batch_1" if name == "cifar10" else "train-images*ubyte"))
+    if damage == "cut":
+        victim.write_bytes(victim.read_bytes()[:-1])
+    elif damage == "emptied":
+        victim.write_bytes(b"")
+    else:
+        victim.unlink()
+        if damage == "no files":
+            shutil.rmtree(folder)
+            folder.mkdir()
+    (folder / "notes.txt").write_text("my notes")
+    before = snapshot(tmp_path / "mine")
+    message = refused(name, tmp_path / "mine")
+    assert str(folder) in message and "rename or remove it" in message
+    assert snapshot(tmp_path / "mine") == before
+    folder.rename(folder.with_name("old"))  # as the message says
+    assert torch.equal(load(name, tmp_path / "mine").train.images, first.train.images)

@@ -160,7 +160,7 @@ def test_a_file_that_failed_leaves_nothing(int8_model, images, tmp_path, monkeyp
         raise OSError("disk full")
 
     monkeypatch.setattr(torch.export, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="disk full"):
         save_exported(int8_model, images, path)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"the last good one"]
 

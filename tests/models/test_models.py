@@ -1,8 +1,5 @@
 """Networks: sizes by hand, shapes; baselines: anything but the recorded weights is refused."""
 
-import hashlib
-import os
-import pickle
 import shutil
 from dataclasses import replace
 
@@ -14,7 +11,7 @@ from tutorial_utils.data import load
 from tutorial_utils.errors import InputError
 from tutorial_utils.measuring import evaluate
 from tutorial_utils.models import baselines, resnet
-from tutorial_utils.storage import weights
+from tutorial_utils.storage import write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +107,23 @@ def test_unknown_model_names_the_nearest(name, hint):
         resnet.make_model(name)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (33, 33), (96, 64)])
+def test_images_of_other_sizes(size):
+    model = resnet.resnet8(n_classes=7, width=4).eval()
+    images = torch.randn(2, 3, *size)
+    logits = model(images)
+    assert logits.shape == (2, 7)
+    # The last stage is averaged, whatever its size: turned images have turned feature maps.
+    turned = resnet.resnet8(n_classes=7, width=4).eval()
+    turned.load_state_dict(
+        {
+            name: weight.transpose(2, 3) if weight.dim() == 4 else weight
+            for name, weight in model.state_dict().items()
+        }
+    )
+    torch.testing.assert_close(turned(images.transpose(2, 3)), logits, atol=1e-5, rtol=1e-4)
+
+
 def test_impossible_sizes_are_refused():
     with pytest.raises(InputError, match="width=0"):
         resnet.resnet8(width=0)
@@ -117,13 +131,15 @@ def test_impossible_sizes_are_refused():
         resnet.resnet8(n_classes=1)
 
 
-@pytest.mark.parametrize(("name", "least"), [("resnet8", 0.5), ("resnet20", 0.5)])
+@pytest.mark.parametrize(("name", "least"), [("resnet8", 0.925), ("resnet20", 0.955)])
 def test_shipped_baseline(data, name, least):
     path = baselines.check_baseline(name, data)
     assert path.parent == baselines.SHIPPED and path.stat().st_size < 1_500_000
     model = baselines.load_baseline(name, data)
     assert not model.training
     assert model.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert {weight.device.type for weight in model.state_dict().values()} == {"cpu"}
+    # They reach 0.949 and 0.976 there, and 0.971 and 0.985 on all test images.
     assert evaluate(model, data.val[:1000]) > least
 
 
@@ -138,12 +154,6 @@ def test_saved_weights_come_back(own):
     assert baselines.check_baseline("resnet8", own) == path
 
 
-def test_saving_is_reproducible(own, tmp_path):
-    model = resnet.resnet8()
-    digests = [weights.write_weights(model, tmp_path / name) for name in ("a.pt", "b.pt")]
-    assert digests[0] == digests[1]
-
-
 def test_missing_baseline_names_the_command(own):
     command = "python -m tutorial_utils train resnet20 --dataset folder --data-dir '/my images'"
     with pytest.raises(InputError) as refused:
@@ -154,7 +164,7 @@ def test_missing_baseline_names_the_command(own):
 
 def test_one_byte_less_is_refused(saved, own):
     saved.write_bytes(saved.read_bytes()[:-1])
-    with pytest.raises(InputError, match="SHA-256"):
+    with pytest.raises(InputError, match="not a whole file of tensors"):
         baselines.check_baseline("resnet8", own)
 
 
@@ -166,56 +176,32 @@ def test_one_bit_more_is_refused(saved, own):
         baselines.load_baseline("resnet8", own)
 
 
-def test_missing_sum_is_refused(saved, own):
-    weights.checksum_path(saved).unlink()
-    with pytest.raises(InputError, match="SHA-256"):
-        baselines.load_baseline("resnet8", own)
-
-
-def test_shipped_file_is_checked_against_its_sums(data, tmp_path, monkeypatch):
+def test_shipped_file_is_checked_too(data, tmp_path, monkeypatch):
     shipped = shutil.copytree(baselines.SHIPPED, tmp_path / "baselines")
     monkeypatch.setattr(baselines, "SHIPPED", shipped)
     baselines.check_baseline("resnet8", data)
-    path = shipped / "resnet8-digits.pt"
+    path = shipped / "resnet8-digits.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match="SHA-256"):
+    with pytest.raises(InputError, match="not a whole file of tensors"):
         baselines.check_baseline("resnet8", data)
 
 
-class Payload:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("save", [pickle.dump, torch.save])
-def test_malicious_pickle_with_a_matching_sum_is_refused_and_not_run(saved, own, tmp_path, save):
-    ran = tmp_path / "ran"
-    with saved.open("wb") as file:
-        save({"conv.weight": Payload(ran)}, file)
-    digest = hashlib.sha256(saved.read_bytes()).hexdigest()
-    weights.checksum_path(saved).write_text(f"{digest}  {saved.name}\n")
-    with pytest.raises(InputError, match="not a plain file of weights"):
-        baselines.check_baseline("resnet8", own)
-    assert not ran.exists()
-    # The payload works: a reader that is not careful runs it.
-    pickle.loads(pickle.dumps(Payload(ran)))
-    assert ran.exists()
-
-
-def test_something_else_than_weights_is_refused(saved, own):
-    torch.save([1, 2], saved)
-    digest = hashlib.sha256(saved.read_bytes()).hexdigest()
-    weights.checksum_path(saved).write_text(f"{digest}  {saved.name}\n")
-    with pytest.raises(InputError, match="not a plain file of weights"):
-        baselines.check_baseline("resnet8", own)
+def test_weights_in_the_older_format_are_not_read(own):
+    path = baselines.baseline_path("resnet8", own).with_suffix(".pt")
+    path.parent.mkdir(parents=True)
+    torch.save(resnet.resnet8().state_dict(), path)
+    with pytest.raises(InputError, match="no trained resnet8 for 'folder' yet"):
+        baselines.load_baseline("resnet8", own)
 
 
 def test_weights_of_another_model_are_refused(saved, own):
-    weights.write_weights(resnet.resnet20(), saved)
-    digest = hashlib.sha256(saved.read_bytes()).hexdigest()
-    weights.checksum_path(saved).write_text(f"{digest}  {saved.name}\n")
+    write_tensors(saved, resnet.resnet20().state_dict())
     with pytest.raises(InputError, match="not the weights of a resnet8"):
         baselines.check_baseline("resnet8", own)
+
+
+def test_the_command_names_an_image_size_of_ones_own(own):
+    large = replace(own.train[:2], images=torch.zeros(2, 3, 96, 96, dtype=torch.uint8))
+    command = baselines.train_command("resnet8", replace(own, train=large))
+    assert "--data-dir '/my images' --image-size 96 --epochs" in command
+    assert "--image-size" not in baselines.train_command("resnet8", own)

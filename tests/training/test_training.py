@@ -234,10 +234,7 @@ def test_train_baseline_is_found_by_load_baseline(data, tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_UTILS_CACHE", str(tmp_path))
     own = replace(data, key="folder-0123")
     path = baselines.train_baseline("resnet8", own, epochs=0.5, show=False)
-    assert sorted(file.name for file in path.parent.iterdir()) == [
-        "resnet8-folder-0123.pt",
-        "resnet8-folder-0123.pt.sha256",
-    ]
+    assert [file.name for file in path.parent.iterdir()] == ["resnet8-folder-0123.safetensors"]
     first = path.read_bytes()
     assert check_baseline("resnet8", own) == path
     baselines.train_baseline("resnet8", own, epochs=0.5, show=False)

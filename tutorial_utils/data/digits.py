@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from tutorial_utils.storage.cache import cache_dir, read_cached, write_cached
+from tutorial_utils.storage.files import cache_dir
+from tutorial_utils.storage.tensors import cached_tensors
 
 CLASSES = tuple("0123456789")
 SIZES = {"train": 20_000, "val": 2_500, "test": 5_000}
@@ -38,17 +39,17 @@ def load_scenes() -> Scenes:
     They are generated once and cached. A damaged cache, or one written by another version of this
     file, is made anew.
     """
-    path = cache_dir() / "digits.pt"
-    if cached := read_cached(path, fingerprint()):
-        return cached["scenes"]
-    scenes = make_scenes()
-    write_cached(path, fingerprint(), scenes=scenes)
-    return scenes
 
+    def make() -> dict[str, Tensor]:
+        return {
+            f"{part} {kind}": tensor
+            for part, pair in make_scenes().items()
+            for kind, tensor in zip(("images", "labels"), pair, strict=True)
+        }
 
-def fingerprint() -> str:
-    """Return a hash of this module, which changes when the scenes may change."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    this_module = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    stored = cached_tensors(cache_dir() / "digits.safetensors", this_module, make)
+    return {part: (stored[f"{part} images"], stored[f"{part} labels"]) for part in SIZES}
 
 
 def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:

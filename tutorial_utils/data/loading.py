@@ -1,8 +1,6 @@
 """One function that loads any of the data sets."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from tutorial_utils.data import digits, downloads, folder
@@ -12,9 +10,10 @@ from tutorial_utils.data.splits import (
     make_dataset,
     subset,
 )
-from tutorial_utils.errors import InputError
+from tutorial_utils.errors import InputError, check_choice
 
 NAMES = ("digits", "cifar10", "fashion_mnist", "folder")
+IMAGE_SIZE = 32  # pixels, of all data sets, and of a folder unless another size is wanted
 
 
 def load(
@@ -22,6 +21,7 @@ def load(
     data_dir: str | Path | None = None,
     n_train: int | None = None,
     seed: int = 0,
+    image_size: int | None = None,
 ) -> Dataset:
     """Load a data set into memory.
 
@@ -32,6 +32,8 @@ def load(
         n_train: how many training images to keep, as evenly over the classes as they allow.
             Default: all.
         seed: chooses which ones are kept. The splits themselves never depend on it.
+        image_size: height and width, in pixels, that the images of "folder" are resized to.
+            Default: 32, which is the size of the other data sets.
 
     Raises:
         InputError: for input that cannot be used; the message is one line and says what to do.
@@ -42,21 +44,34 @@ def load(
     >>> data.train.labels.bincount().tolist()
     [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
     """
-    if name not in NAMES:
-        near = get_close_matches(str(name), NAMES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"dataset={name!r}: expected one of {', '.join(NAMES)}{hint}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    check_choice("dataset", name, NAMES)
+    if not is_integer(seed) or not 0 <= seed < 2**32:
         raise InputError(f"seed={seed!r}: expected an integer from 0 to 2**32 - 1")
-    if n_train is not None and (isinstance(n_train, bool) or not isinstance(n_train, int)):
+    if n_train is not None and not is_integer(n_train):
         raise InputError(f"n_train={n_train!r}: expected an integer, or None for all")
+    if image_size is not None and name != "folder":
+        raise InputError(
+            f"image_size={image_size!r}: the images of {name!r} have {IMAGE_SIZE} pixels; leave it "
+            "out, or set dataset='folder'"
+        )
     data_dir = str(data_dir) if data_dir else None  # notebooks pass "" for "not given"
-    data = LOADERS[name](data_dir)
+    if name == "digits":
+        data = load_digits(data_dir)
+    elif name == "folder":
+        data = load_folder(data_dir, IMAGE_SIZE if image_size is None else image_size)
+    else:
+        classes, train, test = downloads.read_arrays(name, data_dir)
+        data = make_dataset(name, classes, train, test, key=name, data_dir=data_dir)
     return data if n_train is None else replace(data, train=subset(data.train, n_train, seed))
 
 
+def is_integer(value: object) -> bool:
+    """Return whether a value is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def load_digits(data_dir: str | None) -> Dataset:
-    """Return scene digits (see `tutorial_utils.digits`)."""
+    """Return scene digits (see `tutorial_utils.data.digits`)."""
     if data_dir:
         raise InputError(
             f"data_dir={data_dir!r}: 'digits' has no folder; leave it out, or set dataset='folder'"
@@ -68,25 +83,12 @@ def load_digits(data_dir: str | None) -> Dataset:
     return Dataset("digits", digits.CLASSES, **splits, flip=False, key="digits", recolour=True)
 
 
-def load_download(name: str, data_dir: str | None) -> Dataset:
-    """Return one of torchvision's data sets (see `tutorial_utils.downloads`)."""
-    classes, train, test = downloads.read_arrays(name, data_dir)
-    return make_dataset(name, classes, train, test, key=name, data_dir=data_dir)
-
-
-def load_folder(data_dir: str | None) -> Dataset:
-    """Return a reader's own images (see `tutorial_utils.folder`)."""
+def load_folder(data_dir: str | None, size: int) -> Dataset:
+    """Return a reader's own images (see `tutorial_utils.data.folder`)."""
     if not data_dir:
         raise InputError("dataset='folder' needs data_dir: the folder that holds train/ and test/")
-    classes, train, test, fingerprint = folder.read_arrays(Path(data_dir).expanduser())
-    return make_dataset(
-        "folder", classes, train, test, key=f"folder-{fingerprint}", data_dir=data_dir
-    )
-
-
-LOADERS: dict[str, Callable[[str | None], Dataset]] = {
-    "digits": load_digits,
-    "cifar10": lambda data_dir: load_download("cifar10", data_dir),
-    "fashion_mnist": lambda data_dir: load_download("fashion_mnist", data_dir),
-    "folder": load_folder,
-}
+    if not is_integer(size) or size < 1:
+        raise InputError(f"image_size={size!r}: expected a number of pixels, an integer above 0")
+    classes, train, test, content = folder.read_arrays(Path(data_dir).expanduser(), size)
+    key = f"folder-{content}-{size}"
+    return make_dataset("folder", classes, train, test, key=key, data_dir=data_dir)

@@ -6,21 +6,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from tutorial_utils.data.loading import IMAGE_SIZE
 from tutorial_utils.data.splits import Dataset
 from tutorial_utils.errors import InputError
-from tutorial_utils.models.resnet import (
-    ResNet,
-    make_model,
-)
-from tutorial_utils.storage.cache import cache_dir, new_file
-from tutorial_utils.storage.weights import checksum_path, read_weights, write_weights
+from tutorial_utils.models.resnet import ResNet, make_model
+from tutorial_utils.storage.files import cache_dir
+from tutorial_utils.storage.tensors import read_tensors, write_tensors
 
 SHIPPED = Path(__file__).parent / "weights"
 
 
 def baseline_path(name: str, data: Dataset) -> Path:
     """Return where the weights of a model for a data set belong: shipped, else in the cache."""
-    filename = f"{name}-{data.key}.pt"
+    filename = f"{name}-{data.key}.safetensors"
     shipped = SHIPPED / filename
     return shipped if shipped.exists() else cache_dir() / "baselines" / filename
 
@@ -33,6 +31,9 @@ def train_command(name: str, data: Dataset) -> str:
     'python -m tutorial_utils train resnet20 --dataset digits --epochs 30'
     """
     where = f" --data-dir {shlex.quote(data.data_dir)}" if data.data_dir else ""
+    size = data.train.images.shape[-1]
+    if data.name == "folder" and size != IMAGE_SIZE:
+        where += f" --image-size {size}"
     return f"python -m tutorial_utils train {name} --dataset {data.name}{where} --epochs 30"
 
 
@@ -41,14 +42,14 @@ def check_baseline(name: str, data: Dataset) -> Path:
 
     Raises:
         InputError: when it is missing (the message has the command that trains it), when its
-            SHA-256 is not the recorded one, or when it is not plain weights of that model.
+            SHA-256 is not the recorded one, or when it has not the weights of that model.
     """
     load_baseline(name, data)
     return baseline_path(name, data)
 
 
 def load_baseline(name: str, data: Dataset) -> ResNet:
-    """Return a trained model, full width, in eval mode and channels_last.
+    """Return a trained model, full width, on the CPU, in eval mode and channels_last.
 
     Args:
         name: "resnet8", "resnet20" or "resnet56".
@@ -69,22 +70,20 @@ def load_baseline(name: str, data: Dataset) -> ResNet:
             f"`{train_command(name, data)}`"
         )
     try:
-        model.load_state_dict(read_weights(path))
+        model.load_state_dict(read_tensors(path))
     except RuntimeError as error:
         raise InputError(f"{path}: not the weights of a {name}: delete it") from error
     return model.to(memory_format=torch.channels_last).eval()
 
 
 def save_baseline(model: nn.Module, name: str, data: Dataset) -> Path:
-    """Store trained weights in the cache, with their SHA-256 beside them, and return the file.
+    """Store trained weights in the cache, and return the file.
 
     Args:
-        model: the trained model.
+        model: the trained model, on whatever device.
         name: "resnet8", "resnet20" or "resnet56".
         data: the data set that it was trained on.
     """
-    path = cache_dir() / "baselines" / f"{name}-{data.key}.pt"
-    digest = write_weights(model, path)
-    with new_file(checksum_path(path)) as temporary:
-        temporary.write_text(f"{digest}  {path.name}\n")
+    path = cache_dir() / "baselines" / f"{name}-{data.key}.safetensors"
+    write_tensors(path, model.state_dict())
     return path

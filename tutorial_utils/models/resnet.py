@@ -1,10 +1,8 @@
 """CIFAR-style residual networks in plain PyTorch."""
 
-from difflib import get_close_matches
-
 from torch import Tensor, nn
 
-from tutorial_utils.errors import InputError
+from tutorial_utils.errors import InputError, check_choice
 
 
 class Block(nn.Module):
@@ -31,7 +29,10 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A ResNet for 32x32 images: a stem, three stages of blocks, one linear layer.
+    """A ResNet for small images: a stem, three stages of blocks, one linear layer.
+
+    It is made for 32x32 pixels. Images of other sizes work as well, because the last stage is
+    averaged over whatever height and width it has; the cost grows with the number of pixels.
 
     Depth is `6 * n_blocks + 2`, counting the weighted layers on the main path. The stages have
     `width`, `2 * width` and `4 * width` channels; the second and third halve the resolution.
@@ -82,6 +83,8 @@ def resnet8(n_classes: int = 10, width: int = 16) -> ResNet:
     >>> import torch
     >>> resnet8(width=4)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
+    >>> resnet8(width=4)(torch.zeros(2, 3, 96, 64)).shape
+    torch.Size([2, 10])
     """
     return ResNet(1, n_classes, width)
 
@@ -104,13 +107,10 @@ MODELS = {"resnet8": resnet8, "resnet20": resnet20, "resnet56": resnet56}
 
 
 def make_model(name: str, n_classes: int = 10, width: int = 16) -> ResNet:
-    """Return an untrained model by its name.
+    """Return an untrained model by its name, on the CPU, for images of any size.
 
     Raises:
         InputError: for a name that is not in `MODELS`.
     """
-    if name not in MODELS:
-        near = get_close_matches(str(name), MODELS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"model={name!r}: expected one of {', '.join(MODELS)}{hint}")
+    check_choice("model", name, MODELS)
     return MODELS[name](n_classes, width)
