@@ -297,3 +297,4 @@ def test_training_refuses_what_it_cannot_do(clone, images):
     assert_refused(clone, "did you mean 'cifar10'", "train", "resnet8", "--dataset", "cifar")
     folder = ("--dataset", "folder", "--data-dir", images)
     assert_refused(clone, "epochs=-1", "train", "resnet8", *folder, "--epochs", "-1")
+    assert_refused(clone, "image_size=0", "train", "resnet8", *folder, "--image-size", "0")

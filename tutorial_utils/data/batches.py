@@ -140,13 +140,13 @@ def iterate(source: object, batch_size: int) -> Iterator[object]:
         source = source.split(batch_size)
     elif not isinstance(source, Iterable):
         raise InputError(
-            f"expected a Split (such as data.test), a DataLoader or another iterable of batches, "
+            "expected a Split (such as data.test), a DataLoader or another iterable of batches, "
             f"got {describe(source)}"
         )
-    n_batches = 0
-    for n_batches, batch in enumerate(source, 1):  # noqa: B007
+    batch = None
+    for batch in source:
         yield batch
-    if n_batches == 0:
+    if batch is None:
         raise InputError(
             f"no batch in {describe(source)}: it is empty, or an iterator that was used before "
             "(pass a DataLoader or a list, which can be gone through again)"
@@ -155,23 +155,25 @@ def iterate(source: object, batch_size: int) -> Iterator[object]:
 
 def check_inputs(inputs: object) -> Tensor:
     """Return the inputs of a batch if a network can take them."""
-    if isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.numel():
-        return inputs
-    raise InputError(
-        f"the inputs of a batch are {describe(inputs)}: expected floats (N, ...), normalised as "
-        "the network takes them (`Split.from_arrays` takes images as uint8)"
-    )
+    is_float = isinstance(inputs, Tensor) and inputs.is_floating_point()
+    if not is_float or inputs.dim() == 0 or inputs.numel() == 0:
+        raise InputError(
+            f"the inputs of a batch are {describe(inputs)}: expected floats (N, ...), normalised "
+            "as the network takes them (`Split.from_arrays` takes images as uint8)"
+        )
+    return inputs
 
 
 def describe(value: object) -> str:
     """Say in a message what was passed.
 
-    >>> describe(torch.zeros(4, 3)), describe([1, 2, 3]), describe(None)
-    ('float32 (4, 3)', 'a list of 3', 'a NoneType')
+    >>> describe(torch.zeros(4, 3)), describe([1, 2, 3]), describe(0)
+    ('float32 (4, 3)', 'a list of 3', 'an int')
     """
     if isinstance(value, Tensor):
         return f"{value.dtype} {tuple(value.shape)}".removeprefix("torch.")
-    kind = f"a {type(value).__name__}"
+    kind = type(value).__name__
+    kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
     return f"{kind} of {len(value)}" if isinstance(value, tuple | list | dict) else kind
 
 
