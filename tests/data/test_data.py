@@ -321,7 +321,7 @@ def test_an_iterator_never_comes_back_empty_in_silence():
         ([(IMAGES, LABELS)], ["uint8 (2, 3, 4, 4)", "floats", "Split.from_arrays"]),
         ([(IMAGES[:0] / 255, LABELS[:0])], ["float32 (0, 3, 4, 4)"]),
         ([(torch.tensor(0.5), LABELS)], ["float32 ()"]),
-        (TensorDataset(IMAGES / 255, LABELS), ["labels", "int64 ()"]),
+        (TensorDataset(IMAGES / 255, LABELS), ["a DataLoader", "got a TensorDataset"]),
         ([(IMAGES / 255, LABELS.float())], ["labels", "float32 (2,)", "integers (2,)"]),
         ([(IMAGES / 255, LABELS[:1])], ["int64 (1,)", "integers (2,)"]),
         ([(IMAGES / 255, LABELS[:, None])], ["int64 (2, 1)"]),
