@@ -42,7 +42,7 @@ def test_the_first_recipe_is_the_baseline():
     ("recipe", "message"),
     [
         ([("distill", {})], "did you mean 'distil'"),
-        ([("fly", {})], "expected one of train"),
+        ([("fly", {})], "expected one of cut_channels"),
         ([("distil", {"epochs": 3})], "unexpected.*epochs.*options are.*share"),
         ([("quantize", {})], "step 'quantize': missing.*n_bits.*options are.*n_bits"),
         ([("quantize", {"n_bits": 9})], "step 'quantize': n_bits.*9"),

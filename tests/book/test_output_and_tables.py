@@ -4,7 +4,7 @@ import pytest
 
 from tutorial_utils.book import keep, output, say
 from tutorial_utils.errors import InputError
-from tutorial_utils.measuring import Latency, Measurement, comparison_table, table
+from tutorial_utils.measuring import Latency, Measurement, comparison_table, speed_up, table
 
 
 @pytest.fixture
@@ -15,10 +15,14 @@ def shown(monkeypatch):
     return outputs
 
 
-def row(name, accuracy, size, ms):
+def latency(ms, iqr):
+    return Latency((ms - iqr, ms - iqr / 2, ms, ms + iqr / 2, ms + iqr))
+
+
+def row(name, accuracy, size, ms, iqr=0.05):
     interval = (accuracy - 0.01, accuracy + 0.01)
-    latency = {1: Latency(ms, 0.2), 64: Latency(10 * ms, 2.0)}
-    return Measurement(name, accuracy, interval, 1000, 900, size, size // 2, 5_000_000, latency)
+    times = {1: latency(ms, iqr), 64: latency(10 * ms, 0.5)}
+    return Measurement(name, accuracy, interval, 1000, 900, size, size // 2, 5_000_000, times)
 
 
 def test_ratios_are_relative_to_the_first_row():
@@ -29,10 +33,28 @@ def test_ratios_are_relative_to_the_first_row():
     cells = [cell.strip() for cell in lines[3].strip("|").split("|")]
     assert cells == [
         "int8", "89.5% (88.5% to 90.5%)", "-0.5", "1,000", "900",
-        "1 kB (0.25×)", "0 kB (0.25×)", "5.0 (1.00×)", "0.50 ± 0.10 (4.0×)", "5.00 ± 1.00 (4.0×)",
+        "1 kB (0.25×)", "0 kB (0.25×)", "5.0 (1.00×)", "0.50 ± 0.03 (4.0×)", "5.00 ± 0.25 (4.0×)",
     ]  # fmt: skip
     assert "+0.0" in lines[2] and "(1.00×)" in lines[2]
     assert all(line.count("|") == lines[0].count("|") for line in lines)
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_a_busy_machine_is_named_and_gives_no_speed_up(busy):
+    rows = [row("fp32", 0.9, 4000, 2.0), row("int8", 0.9, 1000, 0.5)]
+    rows[busy] = row("busy", 0.9, 1000, 2.0, iqr=1.0)
+    lines = comparison_table(rows).split("\n")
+    cells = [line.strip("| ").split(" | ") for line in lines[2:4]]
+    assert cells[busy][-2] == "2.00 ± 0.50 busy"
+    assert cells[1][-2] in ("2.00 ± 0.50 busy", "0.50 ± 0.03")  # no factor over such a baseline
+    assert all(cell[-1].endswith("×)") for cell in cells)  # the other size was not disturbed
+    assert lines[4] == "" and lines[5].startswith("*busy*:") and len(lines) == 6
+
+
+def test_the_factor_of_a_table_is_the_one_that_a_claim_gets():
+    rows = [row("fp32", 0.9, 4000, 2.0), row("int8", 0.9, 1000, 0.7)]
+    speed = speed_up(rows[0].latency[1], rows[1].latency[1])
+    assert f"({speed.ratio:.1f}×)" in comparison_table(rows).split("\n")[3] and speed.skip is None
 
 
 def test_an_empty_comparison_and_a_ragged_table_are_refused():

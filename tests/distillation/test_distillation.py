@@ -164,9 +164,19 @@ def test_captured_features_are_the_outputs_and_hooks_go_away():
 def test_asking_the_teacher_is_without_gradients_and_leaves_batch_norm_alone():
     teacher = resnet8(width=4).train()
     before = copy.deepcopy(teacher.state_dict())
-    logits = ask(teacher, randn(4, 3, 32, 32, dtype=torch.float32))
-    assert not logits.requires_grad and not teacher.training
+    teacher.fc.eval()
+    inputs = randn(4, 3, 32, 32, dtype=torch.float32)
+    logits = ask(teacher, inputs)
+    assert not logits.requires_grad and teacher.training and not teacher.fc.training
+    torch.testing.assert_close(logits, copy.deepcopy(teacher).eval()(inputs))
     assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
+
+
+def test_a_teacher_on_another_device_is_refused_and_not_moved():
+    teacher = resnet8(width=4).to("meta").eval()
+    with pytest.raises(InputError, match="teacher is on meta.*inputs.*cpu.*teacher.to"):
+        ask(teacher, torch.zeros(2, 3, 32, 32))
+    assert {weight.device.type for weight in teacher.parameters()} == {"meta"}
 
 
 def test_a_remembering_teacher_is_asked_once_about_a_batch_and_gives_the_same_answers():
