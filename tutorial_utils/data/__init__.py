@@ -9,4 +9,4 @@ from tutorial_utils.data.batches import (
     to_inputs,
 )
 from tutorial_utils.data.loading import load
-from tutorial_utils.data.splits import Dataset, Split
+from tutorial_utils.data.splits import Dataset, Split, subset
