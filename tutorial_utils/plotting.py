@@ -16,7 +16,7 @@ def show_images(images: torch.Tensor, titles: Sequence[str], n_columns: int = 8)
     _, axes = plt.subplots(n_rows, n_columns, figsize=(n_columns, 1.3 * n_rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+    for ax, (image, title) in zip(axes.flat, zip(images, titles, strict=True), strict=False):
         ax.imshow(image.permute(1, 2, 0).numpy())
         ax.set_title(title, fontsize=9)
 
@@ -38,11 +38,11 @@ def plot_intervals(
 def plot_shares(ax: Axes, series: Mapping[str, Mapping[str, int]]) -> Axes:
     """Bars, one group a layer: which share of each series' total the layer has."""
     width = 0.8 / len(series)
+    names = list(next(iter(series.values())))
     for i, (label, values) in enumerate(series.items()):
         total = sum(values.values())
-        positions = [position + i * width for position in range(len(values))]
-        ax.bar(positions, [value / total for value in values.values()], width, label=label)
-    names = list(next(iter(series.values())))
+        positions = [position + i * width for position in range(len(names))]
+        ax.bar(positions, [values[name] / total for name in names], width, label=label)
     ax.set_xticks([position + 0.4 - width / 2 for position in range(len(names))], names)
     ax.tick_params(axis="x", rotation=90, labelsize=7)
     ax.set_ylabel("share of the total")
@@ -64,7 +64,7 @@ def plot_staircase(top: Axes, bottom: Axes, x: torch.Tensor, x_hat: torch.Tensor
 def plot_channel_ranges(ax: Axes, weight: torch.Tensor, title: str) -> Axes:
     """Bars: the largest magnitude in each output channel of a weight, widest first."""
     widest = weight.flatten(1).abs().amax(1).sort(descending=True).values
-    ax.bar(range(len(widest)), widest)
+    ax.bar(range(len(widest)), widest.tolist())
     ax.set(title=title, xlabel="output channel, sorted", ylabel="largest |weight|")
     ax.title.set_fontsize(10)
     ax.figure.tight_layout()
@@ -117,7 +117,7 @@ def show_soft_targets(
     for row, (title, probabilities) in zip(axes[1:], targets.items(), strict=True):
         row[0].set_ylabel(title)
         for ax, bars in zip(row, probabilities, strict=True):
-            ax.bar(range(len(classes)), bars)
+            ax.bar(range(len(classes)), bars.tolist())
             ax.set(ylim=(0, 1), yticks=[0, 1])
             ax.set_xticks(range(len(classes)), classes, fontsize=7)
 
