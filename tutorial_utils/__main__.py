@@ -110,13 +110,14 @@ def results() -> None:
 
 
 @main.command()
-def exercises() -> None:
+@click.option("--force", is_flag=True, help="Overwrite a reader's answers.")
+def exercises(force: bool) -> None:
     """Make the exercises from their solutions, and renew badges and links of all notebooks."""
     from tutorial_utils.book.heads import write_all
     from tutorial_utils.book.notebooks import find_root
 
     root = find_root()
-    for path in write_all(root):
+    for path in write_all(root, force=force):
         click.echo(path.relative_to(root))
 
 
@@ -124,13 +125,10 @@ def exercises() -> None:
 @click.argument("url")
 def address(url: str) -> None:
     """Set the address of the repository to URL, wherever it is mentioned."""
-    from tutorial_utils.book.heads import write_all
     from tutorial_utils.book.notebooks import find_root
     from tutorial_utils.book.repository import set_address
 
-    root = find_root()
-    set_address(root, url)
-    write_all(root)
+    set_address(find_root(), url)  # in the text alone, so a reader's answers stay
 
 
 @main.command()

@@ -1,8 +1,11 @@
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from nbval.plugin import get_sanitize_patterns
 
 from tutorial_utils.book import claim
 from tutorial_utils.errors import InputError
@@ -28,9 +31,29 @@ def record(tmp_path, monkeypatch):
         (np.bool_(True), {}),
     ],
 )
-def test_a_true_claim_prints_its_sentence_and_no_figure(value, bound, capsys):
+def test_a_true_claim_prints_its_sentence(value, bound, capsys):
     claim("it is so", value, **bound)
-    assert capsys.readouterr().out == "holds: it is so\n"
+    assert re.fullmatch(r"holds: it is so( \(.*\))?\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "figures"),
+    [
+        (0.271828, {"at_most": 1 / 3}, " (0.2718, at most 0.3333)"),
+        (12345, {"at_least": 1e-3}, " (12,345, at least 0.001)"),
+        (-0.5, {"at_most": 1_000_000}, " (-0.5, at most 1,000,000)"),
+        (1e9, {"at_least": -2.5}, " (1e+09, at least -2.5)"),
+        (True, {}, ""),
+    ],
+)
+def test_figure_and_bound_are_shown_and_taken_out_for_comparing(value, bound, figures, capsys):
+    claim("it is so (mostly)", value, **bound)
+    printed = capsys.readouterr().out
+    assert printed == f"holds: it is so (mostly){figures}\n"
+    ((pattern, replacement),) = get_sanitize_patterns((ROOT / "tests/figures.cfg").read_text())
+    assert re.sub(pattern, replacement, printed) == "holds: it is so (mostly)\n"
+    other = printed.replace("holds", "does not hold")
+    assert re.sub(pattern, replacement, other) == other
 
 
 @pytest.mark.parametrize(
@@ -84,11 +107,11 @@ def test_every_claim_is_recorded_also_skipped_and_false_ones(record):
         claim("finite", float("nan"), at_most=1)
     small, true, later, finite = record()
     assert small == {
-        "claim": "small", "holds": True, "value": 0.25, "at_most": 0.3, "at_least": None
+        "claim": "small", "result": "held", "value": 0.25, "at_most": 0.3, "at_least": None
     }  # fmt: skip
-    assert true["value"] is True and true["holds"] is True
-    assert later == {"claim": "later", "holds": None, "skipped": "no GPU here"}
-    assert finite["holds"] is False and finite["value"] == "nan"
+    assert true["value"] is True and true["result"] == "held"
+    assert later == {"claim": "later", "result": "skipped", "reason": "no GPU here"}
+    assert finite["result"] == "broken" and finite["value"] == "nan"
 
 
 def test_nothing_is_written_when_no_file_is_named(monkeypatch, tmp_path):
@@ -101,7 +124,12 @@ def test_nothing_is_written_when_no_file_is_named(monkeypatch, tmp_path):
 def test_with_other_parameters_a_false_claim_is_reported_and_the_run_goes_on(
     record, monkeypatch, capsys
 ):
-    monkeypatch.setenv("TUTORIAL_UTILS_CLAIMS_REPORT", "1")
+    monkeypatch.setenv("TUTORIAL_UTILS_CHANGED", "epochs,dataset")
     claim("small", 2.0, at_most=1)
     assert capsys.readouterr().out.startswith("does not hold: small (value 2.0")
-    assert [entry["holds"] for entry in record()] == [False]
+    claim("small", 2.0, at_most=1, on="epochs")
+    for on in ((), "lr", ["lr", "n_test"], "epoch"):
+        with pytest.raises(AssertionError):
+            claim("small", 2.0, at_most=1, on=on)
+    results = [entry["result"] for entry in record()]
+    assert results == ["reported", "reported", "broken", "broken", "broken", "broken"]

@@ -30,6 +30,8 @@ def stub(source: str) -> str:
         # your code here
         raise NotImplementedError("double is yours to write")
     """
+    from tutorial_utils.check.examine import to_write  # imports torch and all checks
+
     statements = ast.parse(source).body
     if len(statements) != 1 or not isinstance(statements[0], ast.FunctionDef):
         raise InputError(f"a solution cell holds one function and nothing else: {source[:60]!r}")
@@ -41,9 +43,21 @@ def stub(source: str) -> str:
         [
             *lines,
             "    # your code here",
-            f'    raise NotImplementedError("{function.name} is yours to write")',
+            f'    raise NotImplementedError("{to_write(function.name)}")',
         ]
     )
+
+
+def is_stub(source: str) -> bool:
+    """Whether nobody has written into a function that `stub` made.
+
+    >>> is_stub("def f():\n    'Doc.'\n    return 1")
+    False
+    """
+    try:
+        return stub(source) == source
+    except (InputError, SyntaxError):
+        return False
 
 
 def checked(source: str) -> str | None:
@@ -84,6 +98,23 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
         cell.metadata.pop("tags")
         check.outputs = [new_output("stream", name="stdout", text=not_written(name) + "\n")]
     return exercise
+
+
+def has_answers(exercise: NotebookNode, solution: NotebookNode) -> bool:
+    """Whether an exercise holds a reader's work: a body, a cell or an output that we do not make.
+
+    Cells are told apart by their ids, which an exercise has from its notebook of solutions.
+    """
+    made = exercise_from(solution)
+    stubs = {made.cells[position].id for position in solutions(solution).values()}
+    known = {cell.id for cell in made.cells}
+    printed = ["", *("".join(o.text for o in c.outputs) for c in made.cells if c.get("outputs"))]
+    return any(
+        cell.id not in known
+        or (cell.id in stubs and not is_stub(cell.source))
+        or "".join(o.get("text", "?") for o in cell.get("outputs", [])) not in printed
+        for cell in exercise.cells
+    )
 
 
 def page_from(solution: NotebookNode) -> NotebookNode:

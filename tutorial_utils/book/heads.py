@@ -12,9 +12,10 @@ from urllib.parse import quote
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tutorial_utils.book.exercises import exercise_from
-from tutorial_utils.book.notebooks import read_notebook, write_notebook
+from tutorial_utils.book.exercises import exercise_from, has_answers
+from tutorial_utils.book.notebooks import chapters, read_notebook, write_notebook
 from tutorial_utils.book.repository import read_address
+from tutorial_utils.errors import InputError
 
 _BADGES = "[![Open in Colab]"
 _INSTALL = """\
@@ -132,9 +133,8 @@ def refresh(root: Path) -> dict[Path, NotebookNode]:
     Nothing is written; `write_all` does that.
     """
     folder = root / "notebooks"
-    sources = sorted([*folder.glob("*.ipynb"), *(folder / "solutions").glob("*.ipynb")])
     result = {}
-    for path in sources:
+    for path in [*chapters(folder), *chapters(folder / "solutions")]:
         notebook = read_notebook(path)
         result[path] = with_head(notebook, path, root)
         if path.parent.name == "solutions":
@@ -143,8 +143,33 @@ def refresh(root: Path) -> dict[Path, NotebookNode]:
     return result
 
 
-def write_all(root: Path) -> list[Path]:
-    """Write the notebooks that are not as they should be, and return their paths."""
+def answered(root: Path) -> list[Path]:
+    """Return the exercises into which a reader has written."""
+    folder = root / "notebooks"
+    pairs = [(folder / "exercises" / p.name, p) for p in chapters(folder / "solutions")]
+    return [
+        exercise
+        for exercise, solution in pairs
+        if exercise.exists() and has_answers(read_notebook(exercise), read_notebook(solution))
+    ]
+
+
+def write_all(root: Path, *, force: bool = False) -> list[Path]:
+    """Write the notebooks that are not as they should be, and return their paths.
+
+    Args:
+        root: the clone.
+        force: overwrite a reader's answers.
+
+    Raises:
+        InputError: when there are answers; then nothing is written.
+    """
+    if (kept := answered(root)) and not force:
+        names = ", ".join(path.relative_to(root).as_posix() for path in kept)
+        raise InputError(
+            f"{names}: there are answers in it; rename it, for example to "
+            f"{kept[0].stem}.answers.ipynb, or overwrite it with --force"
+        )
     changed = []
     for path, notebook in refresh(root).items():
         if not path.exists() or read_notebook(path) != notebook:

@@ -32,6 +32,17 @@ def find_root() -> Path:
     raise InputError(f"{here}: no notebooks/profiles.yml here or above; go to a clone of the book")
 
 
+def chapters(folder: Path) -> list[Path]:
+    """Return the notebooks of a folder that belong to the book: NN_topic.ipynb, in order."""
+    return [p for p in sorted(folder.glob("*.ipynb")) if re.fullmatch(r"\d\d_[a-z0-9_]+", p.stem)]
+
+
+def stored_notebooks(root: Path) -> list[Path]:
+    """Return the notebooks of a clone: chapters, solutions and exercises, no copies of a reader."""
+    folder = root / "notebooks"
+    return [p for part in ("", "solutions", "exercises") for p in chapters(folder / part)]
+
+
 def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
     """Return the notebooks that are meant; all chapters of the folder when no name is given.
 
@@ -40,8 +51,7 @@ def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
             notebook or of a folder of them.
         folder: where the chapters are.
     """
-    chapters = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    found = [path for name in names for path in _find_notebooks(name, chapters)] or chapters
+    found = [path for name in names for path in _named(name, folder)] or chapters(folder)
     if not found:
         raise InputError(f"{folder}: no notebook named NN_topic.ipynb in it")
     stems = [path.stem for path in found]
@@ -51,15 +61,15 @@ def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
     return found
 
 
-def _find_notebooks(name: str, chapters: list[Path]) -> list[Path]:
-    for path in chapters:
+def _named(name: str, folder: Path) -> list[Path]:
+    for path in chapters(folder):
         if name == path.stem or (name.isdecimal() and int(name) == int(path.stem[:2])):
             return [path]
     if name.endswith(".ipynb") and Path(name).is_file():
         return [Path(name).resolve()]
-    if inside := sorted(Path(name).resolve().glob("[0-9][0-9]_*.ipynb")):
+    if inside := chapters(Path(name).resolve()):
         return inside
-    raise InputError(f"no notebook {name!r}{suggest(name, [path.stem for path in chapters])}")
+    raise InputError(f"no notebook {name!r}{suggest(name, [p.stem for p in chapters(folder)])}")
 
 
 def read_notebook(path: Path) -> NotebookNode:

@@ -1,25 +1,27 @@
 """The parameters of the notebooks: everything that refuses a wrong one before anything runs.
 
 A notebook declares its parameters in the cell tagged ``parameters``; ``profiles.yml`` beside it
-holds the type, range or choices of each name, for all notebooks at once. Papermill itself only
-warns about a name that a notebook does not declare, and takes any value.
+holds a JSON schema for each name, for all notebooks at once. Papermill itself only warns about a
+name that a notebook does not declare, and takes any value.
 """
 
+import ast
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from jsonschema import Draft4Validator, SchemaError  # in later drafts 4.0 is an integer
 
 from tutorial_utils.book.notebooks import read_parameters
-from tutorial_utils.errors import InputError, suggest
+from tutorial_utils.errors import InputError, check_choice, suggest
 
-TYPES = {
-    "int": "a whole number",
+_WORDS = {
+    "integer": "a whole number",
     "number": "a number",
-    "bool": "true or false",
-    "choice": "a name",
-    "path": "a path",
+    "boolean": "true or false",
+    "string": "a path",
+    "null": "none",
 }
 
 
@@ -33,134 +35,106 @@ def read_declarations(folder: Path) -> dict:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         declarations = {key: content[key] or {} for key in ("parameters", "notebooks", "profiles")}
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        for schema in declarations["parameters"].values():
+            Draft4Validator.check_schema(schema)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, SchemaError) as error:
+        reason = " ".join(getattr(error, "message", str(error)).split())
         raise InputError(f"{path}: not a file of declared parameters ({reason})") from error
     for profile, sections in declarations["profiles"].items():
         for values in (sections or {}).values():
             for name, value in values.items():
-                if name not in declarations["parameters"]:
-                    raise InputError(f"{path}: profile {profile} sets the undeclared {name!r}")
+                check_choice(f"{path}, profile {profile}", name, declarations["parameters"])
                 check_value(name, value, declarations["parameters"][name])
     return declarations
 
 
-def parse_value(name: str, text: str, spec: dict) -> object:
+def parse_value(name: str, text: str, schema: dict) -> object:
     """Turn the text of ``-p name text`` into the value that the notebook gets.
 
-    >>> parse_value("n_bits", "4", {"type": "int", "min": 2, "max": 8})
+    >>> parse_value("n_bits", "4", {"type": "integer", "minimum": 2, "maximum": 8})
     4
-    >>> parse_value("n_bits", "9", {"type": "int", "min": 2, "max": 8})
+    >>> parse_value("n_bits", "9", {"type": "integer", "minimum": 2, "maximum": 8})
     Traceback (most recent call last):
-    tutorial_utils.errors.InputError: n_bits=9: expected a whole number from 2 to 8
+    tutorial_utils.errors.InputError: n_bits=9: expected a whole number of at least 2 and at most 8
     """
-    if spec.get("nullable") and text.lower() in ("", "none", "null"):
-        return None
-    if spec["type"] == "path":
+    try:
+        value = ast.literal_eval(text.capitalize() or "None")  # true and none, too
+    except (ValueError, SyntaxError):
+        value = text
+    if value is not None and schema.get("format") == "path":
         return str(Path(text).expanduser().resolve())  # the kernel runs in another folder
-    value = _convert(text, spec["type"])
-    check_value(name, value, spec)
+    check_value(name, value, schema)
     return value
 
 
-def _convert(text: str, kind: str) -> object:
-    """The value that a text means, or the text itself, which check_value then refuses."""
-    if kind == "bool":
-        return {"true": True, "false": False}.get(text.lower(), text)
-    for convert in {"int": (int,), "number": (int, float)}.get(kind, ()):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text
-
-
-def check_value(name: str, value: object, spec: dict) -> None:
-    """Refuse a value of the wrong type, out of range, or that is no choice.
+def check_value(name: str, value: object, schema: dict) -> None:
+    """Refuse a value that its schema does not allow, and NaN and infinity, which JSON has not.
 
     Args:
         name: for the message.
         value: of a default, a profile or the command line.
-        spec: the entry of the parameter in ``profiles.yml``.
+        schema: the entry of the parameter in ``profiles.yml``.
     """
-    kind = spec.get("type")
-    if kind not in TYPES:
-        raise InputError(f"profiles.yml: {name} has the type {kind!r}{suggest(str(kind), TYPES)}")
-    if value is None and spec.get("nullable"):
-        return
-    if kind == "choice":
-        if value not in spec["choices"]:
-            raise InputError(
-                f"{name}={value}: no such choice{suggest(str(value), spec['choices'])}"
-            )
-    elif kind == "bool":
-        if not isinstance(value, bool):
-            raise InputError(f"{name}={value!r}: expected true or false")
-    elif kind == "path":
-        if not isinstance(value, str):
-            raise InputError(f"{name}={value!r}: expected a path{_or_none(spec)}")
-    elif not _in_range(value, spec):
-        raise InputError(f"{name}={value}: expected {TYPES[kind]}{_range(spec)}{_or_none(spec)}")
+    if "enum" in schema:
+        return check_choice(name, value, schema["enum"])
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not (finite and Draft4Validator(schema).is_valid(value)):
+        raise InputError(f"{name}={value!r}: expected {_expected(schema)}")
 
 
-def _in_range(value: object, spec: dict) -> bool:
-    number = int if spec["type"] == "int" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, number) or not math.isfinite(value):
-        return False
-    return spec.get("min", -math.inf) <= value <= spec.get("max", math.inf)
-
-
-def _range(spec: dict) -> str:
-    if "min" in spec and "max" in spec:
-        return f" from {spec['min']} to {spec['max']}"
-    return f" of at least {spec['min']}" if "min" in spec else ""
-
-
-def _or_none(spec: dict) -> str:
-    return ", or none" if spec.get("nullable") else ""
+def _expected(schema: dict) -> str:
+    """What a schema allows, in words."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    first, *others = (_WORDS[kind] for kind in kinds)
+    words = {"minimum": "at least", "maximum": "at most"}
+    bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
+    return ", or ".join([" of ".join([first, *filter(None, [" and ".join(bounds)])]), *others])
 
 
 def plan(
     notebooks: list[Path], pairs: Iterable[tuple[str, str]], profile: str, declarations: dict
 ) -> dict[Path, dict[str, object]]:
-    """Decide which notebook gets which parameters. A value from ``pairs`` beats the profile's.
+    """Decide which notebook gets which parameters, other than its defaults.
 
     Args:
         notebooks: those to run.
-        pairs: name and text of each ``-p``.
-        profile: a profile of ``profiles.yml``, or "default".
+        pairs: name and text of each ``-p``. They beat the profile.
+        profile: a name in ``profiles.yml``, or "default".
         declarations: from `read_declarations`.
 
     Returns:
-        for each notebook the values that replace its defaults.
+        for each notebook the values that differ from its defaults.
 
     Raises:
         InputError: for an unknown profile; for a parameter that none of the notebooks declares,
-            has the wrong type, is out of range, is no choice or is given twice.
+            that its schema does not allow, or that is given twice.
     """
     profiles = declarations["profiles"]
-    if profile not in {"default", *profiles}:
-        raise InputError(f"no profile {profile!r}{suggest(profile, {'default', *profiles})}")
+    check_choice("profile", profile, ("default", *profiles))
     declared = {path: read_parameters(path) for path in notebooks}
     given = _parse_pairs(pairs, set().union(*declared.values()), declarations["parameters"])
     sections = profiles.get(profile) or {}
     planned = {}
     for path, defaults in declared.items():
         values = sections.get("all", {}) | sections.get(path.stem, {}) | given
-        planned[path] = {name: value for name, value in values.items() if name in defaults}
+        planned[path] = {
+            name: value
+            for name, value in values.items()
+            if name in defaults and value != defaults[name]
+        }
     return planned
 
 
 def _parse_pairs(
-    pairs: Iterable[tuple[str, str]], declared: set[str], specs: dict
+    pairs: Iterable[tuple[str, str]], declared: set[str], schemas: dict
 ) -> dict[str, object]:
     given: dict[str, object] = {}
     for name, text in pairs:
         if name not in declared:
             raise InputError(f"no notebook here has a parameter {name!r}{suggest(name, declared)}")
-        if name not in specs:
+        if name not in schemas:
             raise InputError(f"parameter {name!r} has no entry in profiles.yml")
         if name in given:
             raise InputError(f"parameter {name!r} is given twice")
-        given[name] = parse_value(name, text, specs[name])
+        given[name] = parse_value(name, text, schemas[name])
     return given

@@ -14,6 +14,7 @@ import yaml
 
 from tutorial_utils.book.exercises import page_from
 from tutorial_utils.book.notebooks import (
+    chapters,
     kept_results,
     read_notebook,
     without_colours,
@@ -46,7 +47,7 @@ def fill_results(text: str, kept: dict[str, str]) -> str:
 
 def readme_with_results(root: Path) -> str:
     """Return README.md as it should be, with the results of the stored notebooks."""
-    kept = kept_results(sorted((root / "notebooks").glob("*.ipynb")))
+    kept = kept_results(chapters(root / "notebooks"))
     return fill_results((root / "README.md").read_text(encoding="utf-8"), kept)
 
 
@@ -60,18 +61,18 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
     """
     if target.exists():
         shutil.rmtree(target)
-    shutil.copytree(root / "book", target / "book")
+    shutil.copytree(root / "book", target / "book", ignore=shutil.ignore_patterns(".*"))
     if (target / "book" / "_static").exists():
         (target / "book" / "_static").rename(target / "_static")  # where Sphinx looks for styles
     (target / "notebooks").mkdir()
     # The page of a solution is where its exercise is, so that a link to that leads to the page.
     for folder, shown in ((".", "."), ("solutions", "exercises")):
-        for path in sorted((root / "notebooks" / folder).glob("*.ipynb")):
+        for path in chapters(root / "notebooks" / folder):
             executed = notebooks / folder / path.name
             page = page_from(read_notebook(executed if executed.exists() else path))
             write_notebook(page, target / "notebooks" / shown / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    kept = kept_results(sorted((target / "notebooks").glob("*.ipynb")))
+    kept = kept_results(chapters(target / "notebooks"))
     config["sphinx"]["config"]["myst_substitutions"] = kept
     (target / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from tutorial_utils.book.notebooks import stored_notebooks
 from tutorial_utils.errors import InputError
 from tutorial_utils.storage.files import replacing
 
@@ -36,9 +37,8 @@ def set_address(root: Path, url: str) -> None:
 
 def files_with_address(root: Path) -> list[Path]:
     """Return the files that may name the address: configuration, pages, notebooks, README."""
-    named = [root / name for name in ("_config.yml", "README.md", "pyproject.toml")]
     return [
-        *named,
+        *(root / name for name in ("_config.yml", "README.md", "pyproject.toml")),
         *sorted((root / "book").glob("*.md")),
-        *sorted(root.glob("notebooks/**/*.ipynb")),
+        *stored_notebooks(root),
     ]

@@ -1,27 +1,26 @@
-"""Running notebooks through Papermill, after everything that can be refused has been refused."""
+"""Running notebooks with nbclient, after everything that can be refused has been refused.
 
-import json
+Papermill puts the parameters in, as its own command line does. What executes is nbclient, because
+Papermill takes no environment and changes the folder of the whole process.
+"""
+
+import asyncio
 import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
-import ipykernel.kernelspec
-import torch
-import zmq
 from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_core.utils import ensure_event_loop
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
-from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import Engine
 from papermill.iorw import load_notebook_node
-from papermill.log import logger
 from papermill.parameterize import parameterize_notebook
 
+from tutorial_utils.book.claims import claims_table, count_claims
 from tutorial_utils.book.notebooks import (
     error_in,
     read_parameters,
@@ -30,47 +29,9 @@ from tutorial_utils.book.notebooks import (
     write_notebook,
 )
 from tutorial_utils.data.loading import load
-from tutorial_utils.errors import InputError
 from tutorial_utils.models.baselines import check_baseline
 
 Planned = dict[Path, dict[str, object]]
-
-
-class _Specs(KernelSpecManager):
-    """Knows one kernel: this interpreter, whatever kernel is installed under its name."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        # A kernel is interrupted before it is shut down, and would log that as an error.
-        kernel = ipykernel.kernelspec.get_kernel_dict(["--log-level=CRITICAL"])
-        return KernelSpec(resource_dir=ipykernel.kernelspec.RESOURCES, **kernel)
-
-
-class _Kernel(AsyncKernelManager):
-    """A kernel of this interpreter."""
-
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return _Specs(parent=self)
-
-    def _transport_encryption_default(self) -> str:
-        return "auto" if zmq.has("curve") else "disabled"  # without it the kernel warns
-
-
-class _Engine(Engine):
-    """Papermill's own engine, with a kernel, a folder and an environment of our choice."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, on_cell, cwd, env, **_):
-        client = PapermillNotebookClient(
-            nb_man,
-            kernel_manager_class=_Kernel,
-            kernel_name=kernel_name,
-            on_cell_executed=on_cell,
-            startup_timeout=120,
-            timeout=None,
-            log=logger,
-        )
-        with closing(ensure_event_loop()):  # one for each thread that executes
-            client.execute(cwd=cwd, env=env)
 
 
 def check_data(planned: Planned, declarations: dict) -> None:
@@ -80,13 +41,11 @@ def check_data(planned: Planned, declarations: dict) -> None:
     in the middle of a chapter.
 
     Raises:
-        InputError: for data or a baseline that cannot be used, or a GPU that is not there.
+        InputError: for data or a baseline that cannot be used.
     """
     loaded = {}
     for path, values in planned.items():
         values = read_parameters(path) | values
-        if values.get("device") == "cuda":
-            _check_cuda()
         if "dataset" not in values:
             continue
         arguments = tuple(values.get(name) for name in ("dataset", "data_dir", "n_train"))
@@ -95,11 +54,6 @@ def check_data(planned: Planned, declarations: dict) -> None:
             loaded[arguments] = load(*arguments)
         for name in (declarations["notebooks"].get(path.stem) or {}).get("baselines", []):
             check_baseline(name, loaded[arguments])
-
-
-def _check_cuda() -> None:
-    if not torch.cuda.is_available():
-        raise InputError("device=cuda: torch finds no CUDA device here; use device cpu")
 
 
 def run_notebooks(planned: Planned, out: Path, *, jobs: int = 1, in_place: bool = False) -> int:
@@ -112,7 +66,7 @@ def run_notebooks(planned: Planned, out: Path, *, jobs: int = 1, in_place: bool 
         in_place: overwrite the notebooks themselves; those that fail stay as they are.
 
     Returns:
-        how many failed.
+        how many failed, or made a claim that does not hold.
     """
     start = time.monotonic()
 
@@ -127,13 +81,19 @@ def run_notebooks(planned: Planned, out: Path, *, jobs: int = 1, in_place: bool 
             # The threads would wait for their kernels; the kernels end when this process does.
             print("interrupted", file=sys.stderr, flush=True)
             os._exit(130)
+    if table := claims_table({path.stem: _claims_file(out, path) for path in planned}):
+        print(table, flush=True)
     seconds = time.monotonic() - start
     print(f"{len(planned)} executed, {n_failed} failed, {seconds:.0f} s in all", flush=True)
     return n_failed
 
 
+def _claims_file(out: Path, path: Path) -> Path:
+    return out / "claims" / f"{path.stem}.jsonl"
+
+
 def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, live: bool) -> bool:
-    claims = out / "claims" / f"{path.stem}.jsonl"
+    claims = _claims_file(out, path)
     failed = out / f"{path.stem}.failed.ipynb"
     claims.parent.mkdir(parents=True, exist_ok=True)
     for leftover in (claims, failed):
@@ -153,9 +113,11 @@ def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, 
     environment = {
         "TQDM_DISABLE": "1",  # progress bars would end in the stored outputs
         "TUTORIAL_UTILS_CLAIMS": str(claims.resolve()),
-        "TUTORIAL_UTILS_CLAIMS_REPORT": "1" * bool(values),  # the claims are about the defaults
+        "TUTORIAL_UTILS_CHANGED": ",".join(values),
     }
     number, error = _execute(notebook, path.parent, environment, progress)
+    if not error and count_claims(claims)["broken"]:
+        number, error = n_cells, ["a claim does not hold, and the notebook caught its error"]
     if error:
         write_notebook(tidy_(notebook), failed)
         progress(number - 1, f"FAILED, see {failed}")
@@ -163,7 +125,7 @@ def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, 
         print(f"{path.name}, cell [{number}]:\n    {last}", file=sys.stderr, flush=True)
         return False
     write_notebook(tidy_(notebook), target)
-    progress(n_cells, _count_claims(claims))
+    progress(n_cells, "done")
     return True
 
 
@@ -181,25 +143,28 @@ def _execute(
         n_done += 1
         progress(n_done)
 
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # or stored outputs would follow the cell that fails
+            cell.outputs, cell.execution_count = [], None
+    client = NotebookClient(
+        notebook,
+        # Without folders of installed kernels, python3 is the interpreter of this process.
+        km=AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[])),
+        # A kernel is interrupted before it is shut down, and would log that as an error.
+        extra_arguments=["--log-level=CRITICAL"],
+        startup_timeout=120,
+        raise_on_iopub_timeout=True,
+        record_timing=False,
+        on_cell_executed=on_cell,
+    )
     progress(0)
     try:
-        _Engine.execute_notebook(
-            notebook,
-            "python3",
-            progress_bar=False,
-            on_cell=on_cell,
-            cwd=str(folder),
-            env=os.environ | environment,
+        # cleanup_kc: the kernel ends with the notebook, although the manager is ours.
+        asyncio.run(
+            client.async_execute(cwd=str(folder), env=os.environ | environment, cleanup_kc=True)
         )
+    except CellExecutionError:
+        pass  # it is in the outputs
     except (RuntimeError, OSError, TimeoutError) as error:  # the kernel did not start, or died
         return n_done + 1, f"{type(error).__name__}: {error}".splitlines()
     return error_in(notebook)
-
-
-def _count_claims(path: Path) -> str:
-    """How many claims a notebook made, for its line of progress."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    results = [json.loads(line)["holds"] for line in lines]
-    counts = {"hold": True, "do not hold with these parameters": False, "skipped": None}
-    found = [f"{results.count(r)} {text}" for text, r in counts.items() if r in results]
-    return f"claims: {', '.join(found)}" if found else "no claims"
