@@ -110,8 +110,8 @@ def test_the_dot_is_at_the_lowest_point_in_the_colour_of_its_curve(ax):
 
 
 def test_each_bar_stands_above_its_name(ax):
-    assert plotting.plot_bars(ax, {"conv1": 0.25, "fc": 4}) is ax
-    assert bars(ax) == [(0, 0.25), (1, 4)]
+    assert plotting.plot_bars(ax, {"conv1": 4, "fc": 0.25}) is ax
+    assert bars(ax) == [(0, 4), (1, 0.25)]
     assert ticks(ax) == {"conv1": 0, "fc": 1}
     assert {label.get_rotation() for label in ax.get_xticklabels()} == {90}
 
