@@ -9,22 +9,27 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT, write_cells
+from papermill.cli import papermill
 
-from tutorial_utils.book.heads import refresh
+from tutorial_utils.book.heads import answered, refresh
 from tutorial_utils.book.notebooks import (
     error_in,
+    chapters,
     kept_results,
     read_notebook,
     read_parameters,
+    stored_notebooks,
     tags,
 )
 from tutorial_utils.book.parameters import check_value, read_declarations
 from tutorial_utils.book.run import run_notebooks
 
 FOLDER = ROOT / "notebooks"
-PATHS = sorted(FOLDER.rglob("*.ipynb"))
-CHAPTERS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+CHAPTERS = chapters(FOLDER)
+# An exercise is a reader's to change; it is compared with what its solution makes, see below.
+PATHS = [path for path in stored_notebooks(ROOT) if path.parent.name != "exercises"]
 
 # Why the output of a cell may differ from run to run. A cell has exactly one of these tags.
 REASONS = {
@@ -73,8 +78,9 @@ def typed_figures(cell):
     return [match.group() for match in FIGURE.finditer(prose(cell))]
 
 
-def names_read(source):
-    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+def names(source, context):
+    tree = ast.parse(source)
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
 
 
 def test_there_are_chapters_and_their_names_tell_what_they_are():
@@ -113,7 +119,7 @@ def test_every_output_that_is_not_compared_has_one_reason(notebook):
 
 
 def test_what_is_not_compared_holds_no_claim(notebook):
-    """A claim prints a sentence and no figure, so nothing excuses it from being compared."""
+    """Figures of claims are left out of the comparison, so nothing else excuses them from it."""
     for cell in notebook.cells:
         if "nbval-ignore-output" in tags(cell):
             assert not re.search(r"\bclaim\(", cell.source), cell.source
@@ -169,23 +175,31 @@ def test_a_chapter_begins_with_title_imports_and_parameters(path, notebook):
     assert "parameters" in tags(parameters)
 
 
-def test_badges_first_cells_and_links_are_as_they_should_be():
+def test_badges_first_cells_links_and_exercises_are_as_they_should_be():
+    answers = answered(ROOT)
     for path, expected in refresh(ROOT).items():
-        assert read_notebook(path) == expected, f"{path}: make exercises"
+        if path.parent.name != "exercises":
+            assert read_notebook(path) == expected, f"{path}: make exercises"
+        elif path not in answers:  # it may have been run
+            assert contents(read_notebook(path)) == contents(expected), f"{path}: make exercises"
+
+
+def contents(notebook):
+    return [(cell.id, cell.cell_type, cell.source, tags(cell)) for cell in notebook.cells]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_every_parameter_is_declared_valid_and_read(path, notebook):
-    specs = read_declarations(FOLDER)["parameters"]
+    schemas = read_declarations(FOLDER)["parameters"]
     parameters = read_parameters(path)
     assert {"dataset", "data_dir", "seed"} <= set(parameters)
     cells = code_cells(notebook)
     position = next(i for i, cell in enumerate(cells) if "parameters" in tags(cell))
-    read = set().union(*(names_read(cell.source) for cell in cells[position + 1 :]))
+    read = set().union(*(names(cell.source, ast.Load) for cell in cells[position + 1 :]))
     for name, default in parameters.items():
         assert name == name.lower()
-        assert name in specs, f"{name} has no entry in profiles.yml"
-        check_value(name, default, specs[name])
+        assert name in schemas, f"{name} has no entry in profiles.yml"
+        check_value(name, default, schemas[name])
         assert name in read, f"{name} is never used"
 
 
@@ -197,8 +211,38 @@ def test_every_declaration_is_used():
     assert set().union(*sections) <= {"all"} | stems
     assert set(declarations["notebooks"]) <= stems
     assert {"dataset", "data_dir", "seed"} <= declared
-    for spec in declarations["parameters"].values():
-        assert spec["help"]
+    assert set(declarations["parameters"]) <= declared
+    for schema in declarations["parameters"].values():
+        assert schema["description"]
+        assert set(schema) <= KEYWORDS  # JSON schema takes others, such as min, for comments
+
+
+KEYWORDS = {"type", "enum", "minimum", "maximum", "format", "description"}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_papermill_takes_every_parameter_of_a_chapter(path, tmp_path, caplog):
+    parameters = read_parameters(path)
+    pairs = [text for name, value in parameters.items() for text in ("-p", name, str(value))]
+    command = [str(path), str(tmp_path / "out.ipynb"), "--prepare-only", *pairs]
+    with caplog.at_level("WARNING", logger="papermill"):
+        done = CliRunner().invoke(papermill, command)
+    assert done.exit_code == 0, done.output
+    assert not caplog.records
+    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    (injected,) = [cell for cell in cells if "injected-parameters" in tags(cell)]
+    assert names(injected.source, ast.Store) == set(parameters)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_claims_depend_on_parameters_that_the_chapter_has(path, notebook):
+    known = set(read_parameters(path))
+    for cell in code_cells(notebook):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "claim":
+                (on,) = [k.value for k in node.keywords if k.arg == "on"] or [ast.Tuple([])]
+                on = ast.literal_eval(on)
+                assert {on} if isinstance(on, str) else set(on) <= known, ast.unparse(node)
 
 
 def test_results_are_kept_under_names_that_pages_can_use():
@@ -210,8 +254,19 @@ def test_results_are_kept_under_names_that_pages_can_use():
 def run_nbval(path):
     """Run pytest with the options of this repository on one notebook."""
     options = ["-c", ROOT / "pyproject.toml", "-o", f"cache_dir={path.parent / 'cache'}"]
+    options += [f"--nbval-sanitize-with={ROOT / 'tests/figures.cfg'}"]
     command = [sys.executable, "-m", "pytest", "-q", *options, path]
     return subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
+
+
+def test_checkpoints_of_an_editor_are_not_collected(clone):
+    checkpoint = clone / "notebooks" / ".ipynb_checkpoints" / "01_bits-checkpoint.ipynb"
+    checkpoint.parent.mkdir()
+    checkpoint.write_text("no notebook")
+    options = ["-c", ROOT / "pyproject.toml", "-o", f"cache_dir={clone / 'cache'}"]
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", *options, "notebooks"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=clone)
+    assert done.returncode == 0 and "4 tests collected" in done.stdout, done.stdout
 
 
 def test_changing_one_letter_of_a_stored_output_is_noticed(clone):
@@ -227,7 +282,11 @@ def test_changing_one_letter_of_a_stored_output_is_noticed(clone):
     assert "3 passed" in same.stdout, same.stdout + same.stderr
 
     changed = copy.deepcopy(fresh)
-    changed.cells[0].outputs[0].text = "holds: three is fev\n"
+    assert fresh.cells[0].outputs[0].text == "holds: three is few (3, at most 4)\n"
+    changed.cells[0].outputs[0].text = "holds: three is few (2, at most 4)\n"
+    nbformat.write(changed, path)
+    assert "3 passed" in run_nbval(path).stdout
+    changed.cells[0].outputs[0].text = "holds: three is fev (3, at most 4)\n"
     changed.cells[1].outputs[0].data["text/plain"] = "{'a': 2}"
     nbformat.write(changed, path)
     assert "2 failed, 1 passed" in run_nbval(path).stdout

@@ -15,15 +15,19 @@ from conftest import ROOT, write_cells
 
 import tutorial_utils
 from tutorial_utils.__main__ import main
-from tutorial_utils.book.notebooks import kept_results, tags
+from tutorial_utils.book.notebooks import kept_results, stored_notebooks, tags
 from tutorial_utils.book.render import build, fill_results, readme_with_results, stage
 from tutorial_utils.book.repository import files_with_address
 from tutorial_utils.errors import InputError
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-# A page for exercises shows their solutions, so these have none of their own.
-PAGES = [path for path in NOTEBOOKS if path.parent.name != "solutions"]
+NOTEBOOKS = stored_notebooks(ROOT)
+# The page of an exercise is made from its solution, so what a reader does to it shows nowhere.
+SOURCES = {
+    path.parent.parent / "exercises" / path.name if path.parent.name == "solutions" else path: path
+    for path in NOTEBOOKS
+    if path.parent.name != "exercises"
+}
 
 
 class Page(HTMLParser):
@@ -64,7 +68,7 @@ def test_every_page_of_the_contents_is_there(html):
     files = [contents["root"]] + [c["file"] for part in contents["parts"] for c in part["chapters"]]
     for file in files:
         assert (html / f"{file}.html").stat().st_size > 1000
-    stems = {path.relative_to(ROOT).with_suffix("").as_posix() for path in PAGES}
+    stems = {path.relative_to(ROOT).with_suffix("").as_posix() for path in SOURCES}
     assert stems == {file for file in files if file.startswith("notebooks/")}
     assert {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")} <= set(files)
 
@@ -93,8 +97,8 @@ def test_every_picture_and_style_is_there(html, pages):
 
 
 def test_outputs_are_rendered_and_only_expected_errors_show(html, pages):
-    for path in PAGES:
-        cells = nbformat.read(path, as_version=4).cells
+    for path, source in SOURCES.items():
+        cells = nbformat.read(source, as_version=4).cells
         page = pages[html / path.relative_to(ROOT).with_suffix(".html")]
         expected = sum("raises-exception" in tags(cell) for cell in cells)
         assert page.classes.count("traceback") == expected
@@ -194,7 +198,7 @@ def test_the_address_of_the_repository_is_the_same_everywhere():
 
 
 def test_pages_and_readme_name_only_results_that_are_kept():
-    kept = kept_results(NOTEBOOKS)
+    kept = kept_results(SOURCES.values())
     for file in (ROOT / "book").glob("*.md"):
         for key in re.findall(r"\{\{ *(\w+) *\}\}", file.read_text(encoding="utf-8")):
             assert key in kept, f"{file.name}: {key}"

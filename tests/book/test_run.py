@@ -307,7 +307,6 @@ def test_papermill_itself_runs_a_notebook_of_the_book(clone):
         clone / "notebooks" / "01_bits.ipynb",
         ("n_bits = 8\nepochs = 1", "parameters"),
         "from tutorial_utils.book import claim\nclaim('few bits', n_bits, at_most=8)",
-        ("open('no such file')", "raises-exception"),
         "print(n_bits)",
     )
     command = [sys.executable, "-m", "papermill", "notebooks/01_bits.ipynb", "out.ipynb"]

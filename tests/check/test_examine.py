@@ -10,7 +10,8 @@ from conftest import ROOT
 from torch import nn
 
 from tutorial_utils import check
-from tutorial_utils.book.exercises import solutions
+from tutorial_utils.book.exercises import solutions, stub
+from tutorial_utils.book.notebooks import chapters
 from tutorial_utils.check.answers import differs, show
 from tutorial_utils.check.examine import Case, Exercise, examine
 
@@ -168,7 +169,7 @@ CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
 def sources():
     """The source of each solution and the names that it needs."""
     found = {}
-    for path in sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb")):
+    for path in chapters(ROOT / "notebooks" / "solutions"):
         notebook = nbformat.read(path, as_version=4)
         space = {}
         for cell in notebook.cells[:5]:
@@ -270,13 +271,47 @@ def test_wrong_arguments_and_no_function():
     assert "without brackets" in examine(check.EXERCISES["soften"], torch.ones(2)).text
 
 
-def stub(*args):
+def test_an_untouched_stub_is_told_apart(sources):
+    source, space = sources["soften"]
+    stubbed = written(stub(source), space, "soften")
+    for function in (stubbed, torch.no_grad()(stubbed)):
+        verdict = examine(check.EXERCISES["soften"], function)
+        assert not verdict.solved and verdict.text.startswith("not written yet: soften")
+
+
+def torch_raises(logits, temperature):
+    return torch.ones(2, device="meta").sum().nonzero() + logits
+
+
+def own_error(logits, temperature):
+    raise NotImplementedError("temperatures below 1")
+
+
+def bare_error(logits, temperature):
     raise NotImplementedError
 
 
-def test_an_untouched_stub_is_told_apart():
-    verdict = examine(check.EXERCISES["soften"], stub)
-    assert not verdict.solved and verdict.text.startswith("not written yet: soften")
+def stub_of_another(logits, temperature):
+    def quantize():
+        raise NotImplementedError("quantize is yours to write")
+
+    return quantize()
+
+
+def message_from_elsewhere(logits, temperature):
+    def helper():
+        raise NotImplementedError("soften is yours to write")
+
+    return helper()
+
+
+@pytest.mark.parametrize(
+    "answer", [torch_raises, own_error, bare_error, stub_of_another, message_from_elsewhere]
+)
+def test_a_written_answer_that_raises_not_implemented_error_is_no_stub(answer):
+    verdict = examine(check.EXERCISES["soften"], answer)
+    assert not verdict.solved and verdict.text.startswith("not yet: soften, case 1 of")
+    assert "it raised NotImplementedError" in verdict.text
 
 
 def in_place(x, scale, zero_point, qmin, qmax):

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import venv
 
 import nbformat
@@ -21,15 +22,24 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from tutorial_utils import check
 from tutorial_utils.__main__ import main
 from tutorial_utils.book.exercises import checked, exercise_from, page_from, solutions, stub
-from tutorial_utils.book.heads import badges, install_cell, refresh, with_head, write_all
-from tutorial_utils.book.notebooks import find_root, read_notebook, tags, write_notebook
-from tutorial_utils.book.progress import progress
+from tutorial_utils.book.heads import answered, badges, install_cell, refresh, write_all
+from tutorial_utils.book.notebooks import (
+    chapters,
+    find_notebooks,
+    find_root,
+    read_notebook,
+    stored_notebooks,
+    tags,
+    write_notebook,
+)
+from tutorial_utils.book.progress import progress, states_of
+from tutorial_utils.book.render import stage
 from tutorial_utils.book.repository import files_with_address, read_address, set_address
 from tutorial_utils.errors import InputError
 
 FOLDER = ROOT / "notebooks"
-SOLUTIONS = sorted((FOLDER / "solutions").glob("*.ipynb"))
-EXERCISES = sorted((FOLDER / "exercises").glob("*.ipynb"))
+SOLUTIONS = chapters(FOLDER / "solutions")
+EXERCISES = chapters(FOLDER / "exercises")
 
 
 @pytest.fixture(params=SOLUTIONS, ids=lambda path: path.stem)
@@ -63,7 +73,7 @@ def test_every_solution_prints_what_is_stored(path):
 
 def test_every_untouched_stub_ends_in_not_implemented_error_and_nothing_else(path):
     names = solutions(read_notebook(path))
-    space = run_all(read_notebook(FOLDER / "exercises" / path.name))
+    space = run_all(exercise_from(read_notebook(path)))
     for name in names:
         for case in check.EXERCISES[name].cases():
             with pytest.raises(NotImplementedError, match=f"{name} is yours to write"):
@@ -71,7 +81,7 @@ def test_every_untouched_stub_ends_in_not_implemented_error_and_nothing_else(pat
 
 
 def test_a_stub_keeps_signature_and_docstring(path):
-    solved, exercise = read_notebook(path), read_notebook(FOLDER / "exercises" / path.name)
+    solved, exercise = read_notebook(path), exercise_from(read_notebook(path))
     for position in solutions(solved).values():
         (before,), (after,) = (ast.parse(n.cells[position].source).body for n in (solved, exercise))
         assert ast.dump(before.args) == ast.dump(after.args)
@@ -87,12 +97,6 @@ def test_a_prompt_says_how_hard_it_is(path):
         ("2", "middle"),
         ("3", "open-ended"),
     ]
-
-
-def test_the_stored_exercises_are_those_that_their_solutions_make(path):
-    target = FOLDER / "exercises" / path.name
-    expected = with_head(exercise_from(read_notebook(path)), target, ROOT)
-    assert read_notebook(target) == expected, "make exercises"
 
 
 def test_a_stub_is_one_function_with_a_docstring():
@@ -174,12 +178,11 @@ def test_progress_of_a_folder_is_listed_and_counted(tmp_path):
     assert result.exit_code == 2 and "no notebook with exercises" in result.stderr
 
 
-def test_all_stored_solutions_are_solved_and_no_stored_exercise_is():
-    assert {s for states in progress(FOLDER / "solutions").values() for s in states.values()} == {
-        "solved"
-    }
-    result = CliRunner().invoke(main, ["progress"])
-    assert result.output.endswith("0 of 24 solved\n") and result.output.count("not written") == 24
+def test_all_stored_solutions_are_solved_and_no_exercise_that_is_made_is(path):
+    solved = read_notebook(path)
+    assert set(states_of(solved).values()) == {"solved"}
+    assert set(states_of(exercise_from(solved)).values()) == {"not written"}
+    assert progress(FOLDER / "exercises").keys() >= set(EXERCISES)
 
 
 def test_a_line_with_a_check_is_recognised():
@@ -218,6 +221,126 @@ def test_another_address_is_set_everywhere_and_back(copy_of_book, monkeypatch):
         assert "github/someone/another-name/blob" in path.read_text(encoding="utf-8")
     set_address(copy_of_book, old)
     assert before == {p: p.read_text(encoding="utf-8") for p in before}
+
+
+# Readers' answers, and what editors leave behind
+
+
+STEM = "01_measure_first"
+
+
+def solve(notebook, solution):
+    position = next(iter(solutions(solution).values()))
+    notebook.cells[position].source = solution.cells[position].source
+    notebook.cells[position + 1].outputs = solution.cells[position + 1].outputs
+
+
+def begin(notebook, solution):
+    position = next(iter(solutions(solution).values()))
+    notebook.cells[position].source += "  # a thought"
+
+
+def try_out(notebook, solution):
+    notebook.cells.append(new_code_cell("1 + 1"))
+
+
+def fail(notebook, solution):
+    position = next(iter(solutions(solution).values()))
+    error = new_output("error", ename="NameError", evalue="f", traceback=[])
+    notebook.cells[position + 1].outputs = [error]
+
+
+@pytest.mark.parametrize("change", [solve, begin, try_out, fail])
+def test_answers_are_never_overwritten(copy_of_book, monkeypatch, change):
+    monkeypatch.chdir(copy_of_book)
+    write_all(copy_of_book)
+    path = copy_of_book / "notebooks" / "exercises" / f"{STEM}.ipynb"
+    made, notebook = read_notebook(path), read_notebook(path)
+    change(notebook, read_notebook(copy_of_book / "notebooks" / "solutions" / path.name))
+    write_notebook(notebook, path)
+    path.with_stem("02_quantization_from_scratch").unlink()  # it would be made
+    before = {p: p.read_bytes() for p in copy_of_book.rglob("*") if p.is_file()}
+    refused = CliRunner().invoke(main, ["exercises"])
+    assert refused.exit_code == 2
+    expected = f"notebooks/exercises/{path.name}: .*{STEM}.answers.ipynb, or .* --force"
+    assert re.search(expected, refused.stderr), refused.stderr
+    assert before == {p: p.read_bytes() for p in copy_of_book.rglob("*") if p.is_file()}
+
+    url = "https://github.com/someone/another-name"
+    assert CliRunner().invoke(main, ["address", url]).exit_code == 0
+    assert "someone/another-name" in path.read_text(encoding="utf-8")
+    assert read_notebook(path).cells[2:] == notebook.cells[2:]
+
+    assert CliRunner().invoke(main, ["exercises", "--force"]).exit_code == 0
+    assert read_notebook(path).cells[2:] == made.cells[2:]
+
+
+def test_an_exercise_without_answers_is_made_again(copy_of_book):
+    write_all(copy_of_book)
+    path = copy_of_book / "notebooks" / "exercises" / f"{STEM}.ipynb"
+    made, notebook = read_notebook(path), read_notebook(path)
+    for cell in notebook.cells:  # as Jupyter saves it when some cells were run
+        if cell.cell_type == "code":
+            cell.execution_count = 7
+    notebook.metadata["language_info"] = {"name": "python", "version": "3.11"}
+    notebook.cells[0].source += "\nolder text"
+    write_notebook(notebook, path)
+    assert write_all(copy_of_book) == [path]
+    assert read_notebook(path) == made
+
+
+@pytest.mark.slow
+def test_the_tests_pass_when_a_reader_has_solved_an_exercise(tmp_path):
+    root = tmp_path / "a copy"
+    for name in ("tests", "notebooks", "book"):
+        shutil.copytree(ROOT / name, root / name)
+    for name in ("conftest.py", "pyproject.toml", "_config.yml", "README.md"):
+        shutil.copy(ROOT / name, root)
+    (root / "tutorial_utils").symlink_to(ROOT / "tutorial_utils")
+    path = root / "notebooks" / "exercises" / f"{STEM}.ipynb"
+    notebook = read_notebook(path)
+    solve(notebook, read_notebook(root / "notebooks" / "solutions" / path.name))
+    for cell in notebook.cells:
+        cell.metadata = {"editable": True}
+    write_notebook(notebook, path)
+    write_notebook(notebook, path.with_stem(f"{STEM}-Copy1"))
+    files = ("tests/book/test_notebooks.py", "tests/book/test_pages.py", "tests/check")
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *files]
+    # Whatever looks at stored notebooks, and nothing that makes copies of them itself.
+    command += ["-k", f"{STEM} or badges or kept or address or every_solution or stored"]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root}
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert read_notebook(path) == notebook
+
+
+def test_checkpoints_of_an_editor_are_no_notebooks_of_the_book(copy_of_book, tmp_path):
+    write_all(copy_of_book)
+    folder = copy_of_book / "notebooks"
+    before = stored_notebooks(copy_of_book)
+    assert len(before) == 6
+
+    def lists():
+        return (
+            stored_notebooks(copy_of_book),
+            find_notebooks((), folder),
+            find_notebooks([str(folder / "solutions")], folder),
+            list(refresh(copy_of_book)),
+            files_with_address(copy_of_book),
+            list(progress(folder / "exercises")),
+            answered(copy_of_book),
+            write_all(copy_of_book),
+        )
+
+    expected = lists()
+    for place in (folder, folder / "solutions", folder / "exercises", copy_of_book / "book"):
+        for name in (f"{STEM}-checkpoint.ipynb", f"{STEM}.ipynb", "intro-checkpoint.md"):
+            (place / ".ipynb_checkpoints").mkdir(exist_ok=True)
+            (place / ".ipynb_checkpoints" / name).write_text("no notebook")
+    assert lists() == expected
+    stage(copy_of_book, folder, tmp_path / "staged")
+    assert not list((tmp_path / "staged").rglob("*checkpoint*"))
 
 
 @pytest.mark.parametrize(
@@ -334,9 +457,9 @@ def test_the_first_cell_does_nothing_here(capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-def test_every_exercise_and_solution_begins_with_that_cell():
+def test_every_solution_begins_with_that_cell():
     url, _ = read_address(ROOT)
-    for path in [*EXERCISES, *SOLUTIONS]:
+    for path in SOLUTIONS:
         cell = nbformat.read(path, as_version=4).cells[1]
         assert cell.source == install_cell(url) and tags(cell) == ["hide-input"]
 
