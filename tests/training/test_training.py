@@ -1,5 +1,6 @@
 """Fitting and evaluating, against loops written out and against torch's own schedule."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -7,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from tutorial_utils.data import load, to_inputs
+from tutorial_utils.data import Split, batches, load, to_inputs
+from tutorial_utils.distillation import kd_loss
 from tutorial_utils.errors import InputError
-from tutorial_utils.measuring import prediction
+from tutorial_utils.measuring import count_macs, measure_in_turns, prediction, time_in_turns
 from tutorial_utils.models import check_baseline, resnet
 from tutorial_utils.training import baselines, fitting
 
@@ -195,6 +197,9 @@ def test_predict_and_evaluate_are_a_plain_loop(data):
     logits = prediction.predict(model, data.val[:30], batch_size=7)
     torch.testing.assert_close(logits, expected)
     assert model.training  # as it was
+    model.fc.eval()
+    prediction.predict(model, data.val[:30])
+    assert model.training and not model.fc.training
     n_correct = sum(
         int(row.argmax() == label) for row, label in zip(expected, data.val.labels, strict=False)
     )
@@ -228,6 +233,157 @@ def test_fit_takes_an_exported_graph(data):
     # In eval mode an image's logits do not depend on those beside it.
     both = prediction.predict(exported, data.val[:20])
     torch.testing.assert_close(prediction.predict(exported, data.val[:2]), both[:2])
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_a_split_is_fitted_as_the_data_set_that_it_is_of_without_augmentation(data):
+    of_split, of_data = small_model(), small_model()
+    histories = [fit(of_split, data.train), fit(of_data, data, augmented=False)]
+    assert histories[0] == histories[1] and same_weights(of_split, of_data)
+
+
+class Stream:
+    """Batches that can be gone through again and have no length."""
+
+    def __init__(self, batches):
+        self.batches, self.n_times = batches, 0
+
+    def __iter__(self):
+        self.n_times += 1
+        return iter(self.batches)
+
+
+class Endless(torch.utils.data.IterableDataset):
+    """Images one by one, for a DataLoader that has no length."""
+
+    def __init__(self, split):
+        self.split = split
+
+    def __iter__(self):
+        yield from zip(to_inputs(self.split), self.split.labels, strict=True)
+
+
+def test_a_loader_is_gone_through_once_an_epoch(data):
+    batches_of = list(batches(data.train[:60], 25))  # 25, 25 and 10: a loader's batches all count
+    models, histories = [small_model() for _ in range(4)], []
+    stream = Stream(batches_of)
+    loader = torch.utils.data.DataLoader(Endless(data.train[:60]), batch_size=25)
+    for model, source in zip(models, [batches_of, stream, loader, batches_of * 2], strict=True):
+        steps = []
+        histories.append(
+            fit(model, source, on_step=lambda step, n, _, to=steps: to.append((step, n)))
+        )
+        n_steps = 12 if source is not stream and len(histories) == 4 else 6
+        assert steps == [(step, n_steps) for step in range(1, n_steps + 1)]
+    assert stream.n_times == 3  # once to count
+    assert histories[0] == histories[1] and same_weights(models[0], models[1])
+    assert [row["epoch"] for row in histories[0]] == [1, 2]
+    assert histories[2] == [pytest.approx(row, rel=1e-3) for row in histories[0]]
+
+
+def test_a_loader_that_shuffles_follows_the_seed(data):
+    pairs = torch.utils.data.TensorDataset(to_inputs(data.train), data.train.labels)
+    loader = torch.utils.data.DataLoader(pairs, batch_size=64, shuffle=True)
+    histories = []
+    for global_seed, seed in ((1, 0), (2, 0), (2, 1)):
+        model = small_model()
+        torch.manual_seed(global_seed)
+        histories.append(fit(model, loader, seed=seed))
+    assert histories[0] == histories[1] != histories[2]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (96, 40)])
+def test_images_of_any_size_are_fitted_and_scored(size):
+    images = torch.randint(256, (32, 3, *size), dtype=torch.uint8)
+    split, model = Split.from_arrays(images, torch.arange(32) % 2), resnet.resnet8(2)
+    history = fit(model, split, epochs=2, batch_size=16)
+    assert len(history) == 2
+    by_split = prediction.predict(model, split)
+    by_loader = prediction.predict(model, list(batches(split, 12)))
+    torch.testing.assert_close(by_loader, by_split)
+    assert prediction.evaluate(model, list(batches(split, 12))) == prediction.evaluate(model, split)
+
+
+def test_labels_are_read_from_the_batches_that_were_answered(data):
+    pairs = torch.utils.data.TensorDataset(to_inputs(data.val[:64]), data.val.labels[:64])
+    shuffled = torch.utils.data.DataLoader(pairs, batch_size=7, shuffle=True)
+    model = small_model().eval()
+    expected = prediction.evaluate(model, data.val[:64])
+    assert prediction.evaluate(model, shuffled) == pytest.approx(expected)
+    assert prediction.evaluate(model, iter(list(shuffled))) == pytest.approx(expected)  # one pass
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (iter([]), "list_iterator, which gives its batches only once"),
+        ([], "no batch in a list"),
+        ([torch.zeros(4, 3, 8, 8)], "expected .inputs, labels."),
+        (3, "expected a Split"),
+    ],
+)
+def test_data_of_another_kind_is_refused(source, message):
+    model = small_model().eval()
+    before = small_model()
+    with pytest.raises(InputError, match=message):
+        fit(model, source)
+    assert same_weights(model, before) and not model.training
+
+
+class Recording(nn.Module):
+    """Notes each call of `to`, and where its inputs are; its own weights are nowhere."""
+
+    def __init__(self, device="cpu"):
+        super().__init__()
+        self.fc = nn.Linear(3072, 10, device=device)
+        self.moves, self.seen = [], set()
+
+    def to(self, *args, **kwargs):
+        self.moves.append((args, kwargs))
+        return super().to(*args, **kwargs)
+
+    def forward(self, inputs):
+        self.seen.add(inputs.device.type)
+        if self.fc.weight.is_meta:
+            return torch.zeros(len(inputs), 10)
+        return self.fc(inputs.flatten(1))
+
+
+def test_inputs_go_to_the_model_and_the_model_stays(data):
+    model = Recording("meta")
+    assert prediction.predict(model, data.val[:20]).shape == (20, 10)
+    prediction.evaluate(model, data.val[:20])
+    count_macs(model, torch.zeros(1, 3, 32, 32))
+    time_in_turns([model], torch.zeros(1, 3, 32, 32), n_rounds=2)
+    assert model.seen == {"meta"} and model.moves == []
+    model = Recording()
+    fit(model, data, lr=0.01)
+    assert model.seen == {"cpu"}
+    assert model.moves == [((), {"memory_format": torch.channels_last})]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_model_on_a_gpu_is_fitted_scored_and_measured_there(data):
+    model = small_model().cuda()
+    teacher = small_model(1).cuda()
+    fit(model, data, bf16=True)
+    fit(model, list(batches(data.train, 64)), loss=kd_loss(teacher))
+    assert {value.device.type for value in model.state_dict().values()} == {"cuda"}
+    logits = prediction.predict(model, data.val[:100])
+    assert logits.device.type == "cpu"
+    on_cpu = copy.deepcopy(model).cpu()
+    torch.testing.assert_close(
+        logits, prediction.predict(on_cpu, data.val[:100]), atol=0.05, rtol=0
+    )
+    rows = measure_in_turns({"gpu": model, "cpu": on_cpu}, data.val[:100])
+    assert rows["gpu"].macs == rows["cpu"].macs
+    with pytest.raises(InputError, match="teacher is on cpu"):
+        fit(model, data, loss=kd_loss(on_cpu))
+    assert {value.device.type for value in on_cpu.state_dict().values()} == {"cpu"}
 
 
 def test_train_baseline_is_found_by_load_baseline(data, tmp_path, monkeypatch):
