@@ -306,9 +306,8 @@ def test_the_tests_pass_when_a_reader_has_solved_an_exercise(tmp_path):
         cell.metadata = {"editable": True}
     write_notebook(notebook, path)
     write_notebook(notebook, path.with_stem(f"{STEM}-Copy1"))
-    files = ["book/test_notebooks.py", "book/test_pages.py", "check/test_exercises.py"]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow"]
-    command += [f"tests/{file}" for file in files]
+    files = ["tests/book/test_notebooks.py", "tests/check/test_exercises.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *files]
     done = subprocess.run(
         command, cwd=root, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": root}
     )
