@@ -17,6 +17,11 @@ test: .venv/installed
 	$(RUN) ruff format --check .
 	$(RUN) pytest
 
+quick: .venv/installed
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pytest -m "not slow" tests tutorial_utils
+
 smoke: .venv/installed
 	OMP_NUM_THREADS=1 $(RUN) tutorial_utils run --profile smoke --jobs 2 --out _build/smoke
 
@@ -45,4 +50,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test smoke results exercises address progress baselines clean
+.PHONY: book html test quick smoke results exercises address progress baselines clean

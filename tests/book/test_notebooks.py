@@ -15,8 +15,8 @@ from papermill.cli import papermill
 
 from tutorial_utils.book.heads import answered, refresh
 from tutorial_utils.book.notebooks import (
-    error_in,
     chapters,
+    error_in,
     kept_results,
     read_notebook,
     read_parameters,
@@ -259,6 +259,7 @@ def run_nbval(path):
     return subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_an_editor_are_not_collected(clone):
     checkpoint = clone / "notebooks" / ".ipynb_checkpoints" / "01_bits-checkpoint.ipynb"
     checkpoint.parent.mkdir()
@@ -269,6 +270,7 @@ def test_checkpoints_of_an_editor_are_not_collected(clone):
     assert done.returncode == 0 and "4 tests collected" in done.stdout, done.stdout
 
 
+@pytest.mark.slow
 def test_changing_one_letter_of_a_stored_output_is_noticed(clone):
     path = write_cells(
         clone / "notebooks" / "01_bits.ipynb",

@@ -63,6 +63,7 @@ def pages(html):
     return {path: Page(path.read_text(encoding="utf-8")) for path in paths}
 
 
+@pytest.mark.slow
 def test_every_page_of_the_contents_is_there(html):
     contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
     files = [contents["root"]] + [c["file"] for part in contents["parts"] for c in part["chapters"]]
@@ -73,6 +74,7 @@ def test_every_page_of_the_contents_is_there(html):
     assert {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")} <= set(files)
 
 
+@pytest.mark.slow
 def test_every_internal_link_leads_somewhere(html, pages):
     n_checked = 0
     for path, page in pages.items():
@@ -88,6 +90,7 @@ def test_every_internal_link_leads_somewhere(html, pages):
     assert n_checked > 100
 
 
+@pytest.mark.slow
 def test_every_picture_and_style_is_there(html, pages):
     for path, page in pages.items():
         for source in page.images:
@@ -96,6 +99,7 @@ def test_every_picture_and_style_is_there(html, pages):
                 assert target.exists(), f"{path.relative_to(html)}: {source}"
 
 
+@pytest.mark.slow
 def test_outputs_are_rendered_and_only_expected_errors_show(html, pages):
     for path, source in SOURCES.items():
         cells = nbformat.read(source, as_version=4).cells
@@ -117,6 +121,7 @@ def test_outputs_are_rendered_and_only_expected_errors_show(html, pages):
         assert page.classes.count("table") >= tables  # rendered as such, not as lines of bars
 
 
+@pytest.mark.slow
 def test_other_pages_show_no_error_and_no_unfilled_result(html, pages):
     for path, page in pages.items():
         if path.parent.name == "book" and path.stem != "api":  # its docstrings may show both
@@ -160,6 +165,7 @@ def test_a_page_gets_kept_results_and_executed_notebooks_come_first(clone):
     ).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
