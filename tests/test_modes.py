@@ -44,11 +44,14 @@ def test_ranges_of_a_model_in_quantization_aware_training_go_on_moving_afterward
     assert not same(before, model)
 
 
+@pytest.mark.parametrize("copied", [False, True])
 @pytest.mark.parametrize("exported_in_training", [False, True])
-def test_an_exported_graph_is_lent_as_a_copy_in_eval_mode(exported_in_training):
+def test_an_exported_graph_is_lent_in_eval_mode(exported_in_training, copied):
     model = make_model("resnet8").train(exported_in_training)
     inputs = torch.randn(4, 3, 32, 32)
     exported = torch.export.export(model, (inputs,), strict=True).module()
+    if copied:  # its train() and eval() do nothing then, and do not say so
+        exported = copy.deepcopy(exported)
     before, expected = state(exported), copy.deepcopy(model).eval()(inputs)
     with in_eval_mode(exported) as run:
         torch.testing.assert_close(run(inputs), expected)

@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 import torch
 from torch import nn
+from torch.fx import GraphModule
 
 from tutorial_utils.logs import errors_only
 
@@ -38,9 +39,9 @@ def device_of(model: Callable) -> torch.device | None:
 def in_eval_mode(model: Callable) -> Iterator[Callable]:
     """Within the block, what is yielded is the model in eval mode; afterwards it is as it was.
 
-    Every module gets back the mode that it had, so a batch norm that was frozen stays frozen. An
-    exported graph has no modes, only operators that were traced in one: for it, the block gets a
-    copy with those of eval mode. A callable that is no module is yielded as it is.
+    Every module gets back the mode that it had, so a batch norm that was frozen stays frozen. The
+    operators of an exported graph were traced in one mode; if that was train mode, the block gets
+    a copy with those of eval mode. A callable that is no module is yielded as it is.
 
     >>> model = nn.Sequential(nn.Dropout(), nn.Flatten().eval())
     >>> with in_eval_mode(model) as run:
@@ -52,15 +53,15 @@ def in_eval_mode(model: Callable) -> Iterator[Callable]:
     if not isinstance(model, nn.Module):
         yield model
         return
-    before = {module: module.training for module in model.modules()}
-    try:
-        if any(before.values()):
-            model.eval()
-    except NotImplementedError:
+    if traced_in_train_mode(model):
         graph = copy.deepcopy(model)
         set_training(graph, False)
         yield graph
         return
+    before = {module: module.training for module in model.modules()}
+    if any(before.values()):
+        with suppress(NotImplementedError):  # an exported graph, traced in eval mode
+            model.eval()
     try:
         yield model
     finally:
@@ -70,10 +71,13 @@ def in_eval_mode(model: Callable) -> Iterator[Callable]:
 
 
 def set_training(model: nn.Module, training: bool) -> None:
-    """Put a model in train or eval mode for good, exported graphs included."""
+    """Put a model in train or eval mode for good; the graph of an exported one is rewritten."""
     try:
         model.train(training)
-    except NotImplementedError:  # the graph of an exported model is rewritten instead
+        exported = not training and traced_in_train_mode(model)
+    except NotImplementedError:
+        exported = True
+    if exported:
         with errors_only("torch.utils._pytree"):
             from torchao.quantization.pt2e import (
                 move_exported_model_to_eval,
@@ -81,3 +85,15 @@ def set_training(model: nn.Module, training: bool) -> None:
             )
 
         (move_exported_model_to_train if training else move_exported_model_to_eval)(model)
+
+
+def traced_in_train_mode(model: nn.Module) -> bool:
+    """Whether this is an exported graph with operators of train mode.
+
+    A copy of an exported graph must be asked like this: it has an `eval()` that does nothing.
+    """
+    ops = torch.ops.aten
+    place = {ops.batch_norm.default: 5, ops.dropout.default: 2, ops.dropout_.default: 2}
+    return isinstance(model, GraphModule) and any(
+        node.args[place[node.target]] for node in model.graph.nodes if node.target in place
+    )
