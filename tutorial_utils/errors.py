@@ -1,7 +1,8 @@
 """Input that cannot be used: the one exception for it, and the checks that several groups share."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Real
 
@@ -71,3 +72,22 @@ def check_finite(name: str, values: torch.Tensor) -> None:
             f"{name} is {values.dtype} of shape {tuple(values.shape)} with {n_bad} NaN or infinite "
             "values, expected finite floats"
         )
+
+
+@contextmanager
+def requires_extra(extra: str) -> Iterator[None]:
+    """Name the extra to install when an import in the block finds no such module.
+
+    Raises:
+        ModuleNotFoundError: naming the module and the extra.
+
+    >>> with requires_extra("plots"):
+    ...     import no_such_module
+    Traceback (most recent call last):
+    ModuleNotFoundError: No module named 'no_such_module': pip install "tutorial_utils[plots]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        reason = f'{error}: pip install "tutorial_utils[{extra}]"'
+        raise ModuleNotFoundError(reason, name=error.name) from error

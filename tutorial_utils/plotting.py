@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import torch
-from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
+from tutorial_utils.errors import requires_extra
 from tutorial_utils.measuring.statistics import pareto_front
+
+with requires_extra("plots"):
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.ticker import LogLocator, NullLocator
 
 
 def show_images(images: torch.Tensor, titles: Sequence[str], n_columns: int = 8) -> None:

@@ -242,14 +242,6 @@ def test_make_works_from_elsewhere_with_a_space_in_the_path(tmp_path):
     assert "pip install" in make("test").stdout
 
 
-def test_the_oldest_versions_tested_are_the_lower_bounds():
-    ranges = (ROOT / "requirements.txt").read_text()
-    for line in (ROOT / ".github" / "oldest.txt").read_text().splitlines():
-        if "==" in line:
-            name, version = line.split("==")
-            assert re.search(rf"^{name}>={version.removesuffix('.*')},", ranges, re.MULTILINE)
-
-
 def test_every_group_is_on_the_page_of_the_package():
     text = (ROOT / "book/api.md").read_text(encoding="utf-8")
     shown = re.findall(r"automodule:: tutorial_utils\.([\w.]+)", text)

@@ -424,10 +424,10 @@ def test_the_first_cell_installs_what_is_missing_and_keeps_torch(tmp_path, empty
     python, site, tools = empty_environment
     local = tmp_path / "a clone"
     shutil.copytree(ROOT / "tutorial_utils", local / "tutorial_utils")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, local)
     url, _ = read_address(ROOT)
-    cell = install_cell(url).replace(f"git+{url}", str(local))
+    cell = install_cell(url).replace(f"git+{url}", local.as_uri())
     assert cell != install_cell(url)
     # No network: dependencies are left out, but not the torch that the cell itself asks for.
     settings = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1"}

@@ -191,9 +191,9 @@ def test_a_missing_runtime_is_named(model, images, tmp_path, monkeypatch):
     monkeypatch.setattr(formats.importlib, "util", find)
     assert missing("exported") is None
     assert missing("onnx") == "not installed: onnx onnxscript onnxruntime"
-    with pytest.raises(RuntimeMissing, match="pip install onnx onnxscript onnxruntime"):
+    with pytest.raises(RuntimeMissing, match=r'pip install "tutorial_utils\[onnx\]"'):
         save_onnx(model, images, tmp_path / "a.onnx")
-    with pytest.raises(RuntimeMissing, match="pip install executorch"):
+    with pytest.raises(RuntimeMissing, match=r'pip install "tutorial_utils\[executorch\]"'):
         save_executorch(model, images, tmp_path / "a.pte")
 
 

@@ -27,7 +27,7 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("tutorial_utils") is None:
-    source = "git+{url}"
+    source = "tutorial_utils[notebooks] @ git+{url}"
     there = {{d.name: d.version for d in importlib.metadata.distributions()}}
     kept = [f"{{name}}=={{there[name]}}" for name in ("torch", "torchvision") if name in there]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source, *kept], check=True)

@@ -1,6 +1,9 @@
 """Showing computed text below a cell, and keeping it for the pages of the book."""
 
-from IPython.display import Markdown, display
+from tutorial_utils.errors import requires_extra
+
+with requires_extra("notebooks"):
+    from IPython.display import Markdown, display
 
 _RECORD = "application/papermill.record/"  # the prefix that myst_nb looks for
 

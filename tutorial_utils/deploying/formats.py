@@ -139,7 +139,5 @@ def checked_path(model: nn.Module, path: str | os.PathLike, ending: str) -> Path
 
 def require(kind: str) -> None:
     """Raise `RuntimeMissing` where files of a format cannot be made."""
-    reason = missing(kind)
-    if reason:
-        names = " ".join(_MODULES[kind])
-        raise RuntimeMissing(f"{reason}. Install with: python -m pip install {names}")
+    if reason := missing(kind):
+        raise RuntimeMissing(f'{reason}: pip install "tutorial_utils[{kind}]"')
