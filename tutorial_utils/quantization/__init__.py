@@ -13,7 +13,12 @@ from tutorial_utils.quantization.affine import (
     quantize,
 )
 from tutorial_utils.quantization.exporting import export_graph, export_program
-from tutorial_utils.quantization.ptq import count_quantized, quantize_ptq, quantized_layers
+from tutorial_utils.quantization.ptq import (
+    count_quantized,
+    float_layers,
+    quantize_ptq,
+    quantized_layers,
+)
 from tutorial_utils.quantization.qat import (
     finish_qat,
     freeze_batch_norm_,

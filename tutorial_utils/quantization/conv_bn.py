@@ -49,7 +49,8 @@ class ConvBN(nn.Module):
         # The factor goes into the weight and out again; straight through the rounding between the
         # two their gradients cancel, so neither is computed.
         factor = self.factor().detach()
-        factor = torch.where(factor == 0, 1, factor)  # of a channel that batch norm switches off
+        smallest = torch.finfo(factor.dtype).tiny  # below it, 1 / factor is infinite
+        factor = torch.where(factor.abs() < smallest, 1, factor)  # batch norm ends that channel
         weight = self.weight_fake_quant(conv.weight * factor.reshape(-1, 1, 1, 1))
         out = F.conv2d(x, weight, None, *shared) * (1 / factor).reshape(1, -1, 1, 1)
         return bn(out if conv.bias is None else out + conv.bias.reshape(1, -1, 1, 1))

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
+from tutorial_utils.errors import InputError
+
 
 def export_graph(model: nn.Module, example: Tensor) -> GraphModule:
     """Export a copy of a float model on the CPU, in eval mode, as a graph for any batch size.
@@ -15,18 +17,29 @@ def export_graph(model: nn.Module, example: Tensor) -> GraphModule:
     exports it once and gives `quantize_ptq` the graph.
 
     Args:
-        model: float model; it is copied and stays as it is.
+        model: float model; it is copied and stays as it is, on its device.
         example: inputs (N, C, H, W), of which the shape of one image matters.
+
+    Raises:
+        InputError: a convolution with a padding that no quantizer knows.
     """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and (
+            isinstance(module.padding, str) or module.padding_mode != "zeros"
+        ):
+            raise InputError(
+                f"{name}: a convolution with padding={module.padding!r} and "
+                f"padding_mode={module.padding_mode!r}; expected zeros, and a number of them"
+            )
     # strict=True: otherwise the nodes do not say which module they come from, and nothing, or not
     # all, is quantized (pytorch/pytorch#160095).
-    return export_program(copy.deepcopy(model).cpu().eval(), example, strict=True).module()
+    return export_program(copy.deepcopy(model).eval(), example, strict=True).module()
 
 
 def export_program(
     model: nn.Module, example: Tensor, *, max_batch: int | None = None, strict: bool = False
 ) -> ExportedProgram:
-    """Export a model, in the mode it is in, for any number of images, or up to `max_batch`.
+    """Export a copy of a model on the CPU, in its mode, for any number of images or `max_batch`.
 
     The images that it is traced with are stored in a file of it, so there are two: one would be
     taken for a fixed size. Where memory is planned ahead there are `max_batch` instead: below 16
@@ -40,4 +53,5 @@ def export_program(
     """
     images = torch.zeros(max_batch or 2, *example.shape[1:])
     batch = {0: torch.export.Dim("batch", min=1, max=max_batch)}
+    model = copy.deepcopy(model).cpu()
     return torch.export.export(model, (images,), strict=strict, dynamic_shapes=(batch,))

@@ -17,7 +17,7 @@ from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from tutorial_utils.errors import InputError, suggest
 from tutorial_utils.quantization.calibration import Calibration, calibration_batches
@@ -38,6 +38,13 @@ from tutorial_utils.quantization.quantizers import (
 NOTHING = "nothing was quantized: no layer that the backend supports is left to quantize"
 ops = torch.ops.aten
 WEIGHTED = (ops.conv2d.default, ops.linear.default)
+OTHER_WEIGHTED = (
+    ops.conv1d.default,
+    ops.conv3d.default,
+    ops.conv_transpose1d.default,
+    ops.conv_transpose2d.input,
+    ops.conv_transpose3d.input,
+)  # which no quantizer here knows
 
 
 def quantize_ptq(
@@ -52,7 +59,8 @@ def quantize_ptq(
     """Post-training quantization: fold batch norms, observe activations, convert.
 
     Args:
-        model: float model, or its graph from `export_graph`; it is copied and stays as it is.
+        model: float model, or its graph from `export_graph`; it is copied and stays as it is, on
+            its device.
         calibration: what sets the ranges of the activations, a few hundred images: inputs
             (N, C, H, W), normalised as for the model; a `Split`; or a `DataLoader`, all of which
             is used.
@@ -65,8 +73,9 @@ def quantize_ptq(
         Quantized graph for any batch size, on the CPU. Its `eval()` and `train()` change nothing.
 
     Raises:
-        InputError: bad n_bits, backend or calibration data, an unknown name in `skip`, or
-            nothing in the model could be quantized.
+        InputError: bad n_bits, backend or calibration data, an unknown name in `skip`, a
+            convolution padded with anything but a number of zeros, or nothing in the model could
+            be quantized. What else stayed in float, `float_layers` tells.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     >>> quantized = quantize_ptq(model, torch.rand(8, 3, 8, 8))
@@ -90,11 +99,25 @@ def count_quantized(model: GraphModule) -> int:
 
 def quantized_layers(model: GraphModule) -> list[str]:
     """Names of the convolution and linear layers with integer weights, in the order of use."""
-    return [
-        layer_name(node)
-        for node in model.graph.nodes
-        if node.target in WEIGHTED and ".dequantize_per_" in str(node.args[1].target)
-    ]
+    return [layer_name(node) for node in model.graph.nodes if _has_integers(node)]
+
+
+def float_layers(model: GraphModule) -> list[str]:
+    """Names of the modules in which a convolution or linear layer stayed in float.
+
+    Those that were to be skipped, and whatever the quantizer has no pattern for: the projections
+    inside `nn.MultiheadAttention`, transposed and one-dimensional convolutions.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 2, 3)).eval()
+    >>> float_layers(quantize_ptq(model, torch.rand(8, 3, 8, 8)))
+    ['1']
+    """
+    weighted = [n for n in model.graph.nodes if n.target in (*WEIGHTED, *OTHER_WEIGHTED)]
+    return list(dict.fromkeys(layer_name(node) for node in weighted if not _has_integers(node)))
+
+
+def _has_integers(node: Node) -> bool:
+    return node.target in WEIGHTED and ".dequantize_per_" in str(node.args[1].target)
 
 
 def prepare_graph(

@@ -14,9 +14,7 @@ from tutorial_utils.errors import InputError
 from tutorial_utils.quantization.calibration import Calibration, calibration_batches
 from tutorial_utils.quantization.conv_bn import ConvBN, fold_conv_bn
 from tutorial_utils.quantization.ptq import NOTHING, convert_graph, prepare_graph
-from tutorial_utils.quantization.quantizers import (
-    TrainedFakeQuantize,
-)
+from tutorial_utils.quantization.quantizers import TrainedFakeQuantize
 
 
 def prepare_qat(
@@ -33,14 +31,17 @@ def prepare_qat(
     With torchao's default configuration the model that is trained below 8 bits is not the one
     that conversion makes (see `quantizers.make_quantizer`). Here the two agree to the bit.
 
-    Arguments are those of `quantize_ptq`. The ranges start from the calibration data, so that
-    training starts where post-training quantization ends; a batch of it is enough.
+    Arguments are those of `quantize_ptq`, but for the model, which is no exported graph: that has
+    no batch norms to train. The ranges start from the calibration data, so that training starts
+    where post-training quantization ends; a batch of it is enough.
 
     Returns:
-        Trainable graph in eval mode, with `train`, `eval` and `copy.deepcopy` as for any module.
+        Trainable graph on the CPU in eval mode, with `train`, `eval` and `copy.deepcopy` as for any module.
         Ranges move in training mode only, so evaluating changes nothing. Batch norms that follow
         no convolution stay in eval mode.
     """
+    if isinstance(model, GraphModule):
+        raise InputError("the model is an exported graph: expected the module that it came from")
     batches = calibration_batches(calibration)
     prepared = prepare_graph(
         model,
@@ -82,7 +83,8 @@ def finish_qat(prepared: GraphModule) -> GraphModule:
     """Convert a copy of a model that `prepare_qat` made and training changed.
 
     Returns:
-        Quantized graph as from `quantize_ptq`, which computes what `prepared.eval()` computes.
+        Quantized graph on the CPU as from `quantize_ptq`, which computes what `prepared.eval()`
+        computes.
 
     Raises:
         InputError: a model without fake quantizers.
@@ -92,7 +94,7 @@ def finish_qat(prepared: GraphModule) -> GraphModule:
             f"no fake quantizer in this {type(prepared).__name__}: expected the model that "
             "prepare_qat returned"
         )
-    return convert_graph(fold_conv_bn(copy.deepcopy(prepared).eval()))
+    return convert_graph(fold_conv_bn(copy.deepcopy(prepared).cpu().eval()))
 
 
 def _fake_quantizers(model: nn.Module) -> list[TrainedFakeQuantize]:
