@@ -59,7 +59,7 @@ def test_the_program_prints_a_table_and_writes_a_file(tmp_path, monkeypatch, cap
     assert cells[1][weights] == f"{n_params:,}"
     assert cells[2][weights] == f"{n_params - n_channels:,}"  # two for each channel became one
     assert made["rows"]["int8"].size_bytes < 0.3 * made["rows"]["float32"].size_bytes
-    assert set(made["rows"]["int8"].latency) == {1, 32}
+    assert set(made["rows"]["int8"].latency) == {16}
 
     inputs = next(iter(made["loader"]))[0]
     loaded = torch.export.load(tmp_path / "int8.pt2").module()

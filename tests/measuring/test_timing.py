@@ -86,6 +86,11 @@ def test_a_busy_machine_is_noticed_after_three_attempts(clock):
     assert sorted(set(map(round, busy.times_ms))) == [10, 30]
 
 
+def test_slow_models_are_not_timed_again_for_ever(clock):
+    latency = measure_latency(clock.run("busy", 1, 1, 1, 3), NOTHING, n_rounds=10)
+    assert not latency.steady and len(clock.calls) == 2 * (3 + 10)
+
+
 def test_a_disturbance_that_ends_is_repeated_away(clock):
     disturbed = ([0.01, 0.01, 0.01, 0.03] * 7)[:26]  # warm-up and the first ten rounds
     run = clock.run("run", *disturbed, *[0.01] * 100)

@@ -20,6 +20,7 @@ __all__ = ["Latency", "SpeedUp", "Timer", "measure_latency", "speed_up", "time_i
 STEADY = 1.3
 WARM_UP = 3  # rounds
 ATTEMPTS = 3
+PATIENCE_S = 10  # no further attempt begins after this
 BLOCK_S = 0.002  # short calls are repeated until they take as long as this, and the mean counts
 BUSY = "the machine was busy while this was timed"
 
@@ -106,7 +107,8 @@ def time_in_turns(
     What else the machine does slows all the calls of a round, so that their ratio stays. Before
     each time there is a call that does not count: it brings the model's weights back into the
     caches, where a model that is used all the time has them. If the rounds disagree, because the
-    machine is busy, all are timed again, up to three times, and the steadiest rounds are kept.
+    machine is busy, all are timed again, up to three times within about ten seconds, and the
+    steadiest rounds are kept.
 
     All threads of the process are used, and a GPU is waited for. Modules run in eval mode and stay
     as they are.
@@ -130,14 +132,14 @@ def time_in_turns(
         stack.enter_context(torch.inference_mode())
         warm_up = [[_time(*call) for call in calls] for _ in range(WARM_UP)]
         n_calls = [math.ceil(BLOCK_S / max(last, 1e-6)) for last in warm_up[-1]]
-        attempts = []
+        attempts, began = [], timer()
         while len(attempts) < ATTEMPTS:
             rounds = [
                 [1e3 * _time(*call, n) for call, n in zip(calls, n_calls, strict=True)]
                 for _ in range(n_rounds)
             ]
             attempts.append([Latency(times) for times in zip(*rounds, strict=True)])
-            if all(latency.steady for latency in attempts[-1]):
+            if all(latency.steady for latency in attempts[-1]) or timer() > began + PATIENCE_S:
                 break
     return min(attempts, key=lambda latencies: max(latency.spread for latency in latencies))
 
