@@ -36,7 +36,8 @@ def prepare_qat(
     where post-training quantization ends; a batch of it is enough.
 
     Returns:
-        Trainable graph on the CPU in eval mode, with `train`, `eval` and `copy.deepcopy` as for any module.
+        Trainable graph on the CPU in eval mode, with `train`, `eval` and `copy.deepcopy` as for any
+        module.
         Ranges move in training mode only, so evaluating changes nothing. Batch norms that follow
         no convolution stay in eval mode.
     """
