@@ -40,6 +40,9 @@ progress: .venv/installed
 baselines: .venv/installed
 	$(RUN) tutorial_utils baselines
 
+zoo: .venv/installed
+	$(RUN) tutorial_utils zoo
+
 clean:
 	rm -rf _build
 
@@ -50,4 +53,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test quick smoke results exercises address progress baselines clean
+.PHONY: book html test quick smoke results exercises address progress baselines zoo clean

@@ -99,6 +99,19 @@ def baselines() -> None:
 
 
 @main.command()
+@click.argument("network", nargs=-1)
+@click.option("--again", is_flag=True, help="Also those that were tried with these versions.")
+def zoo(network: tuple[str, ...], again: bool) -> None:
+    """Try the package on NETWORKs of torchvision; by default on all that the book's page lists."""
+    from tutorial_utils.book.notebooks import find_root
+    from tutorial_utils.book.zoo import NETWORKS, run_zoo
+
+    path = find_root() / "book" / "results" / "zoo.json"
+    if run_zoo(path, network or NETWORKS, again=again):
+        raise SystemExit(1)
+
+
+@main.command()
 def results() -> None:
     """Write the results that the stored notebooks keep into README.md."""
     from tutorial_utils.book.notebooks import find_root

@@ -9,9 +9,12 @@ from torch import nn
 
 from tutorial_utils.deploying import CompilerMissing, compile_for_inference, compiling, has_compiler
 from tutorial_utils.errors import InputError
-from tutorial_utils.quantization import quantize_ptq
+from tutorial_utils.quantization import quantize_ptq, why_no_int8_kernels
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
+needs_int8_kernels = pytest.mark.skipif(
+    bool(why_no_int8_kernels()), reason=str(why_no_int8_kernels())
+)
 
 
 def inputs(n):
@@ -48,6 +51,7 @@ def test_compiled_models_compute_the_same_for_each_batch_size():
 
 
 @needs_compiler
+@needs_int8_kernels
 def test_quantized_model_becomes_integer_kernels():
     from torch._inductor.utils import run_and_get_code
 
@@ -98,6 +102,7 @@ def test_a_callers_inference_mode_does_not_compile_again():
 
 
 @needs_compiler
+@needs_int8_kernels
 def test_an_export_in_between_does_not_undo_the_freezing():
     """Any strict export clears what torch has compiled; it came back as float code, and slow."""
     from torch._inductor.utils import run_and_get_code

@@ -26,9 +26,12 @@ from tutorial_utils.deploying import (
 )
 from tutorial_utils.deploying.isolated import kernel_ms
 from tutorial_utils.errors import InputError
-from tutorial_utils.quantization import quantize_ptq
+from tutorial_utils.quantization import quantize_ptq, why_no_int8_kernels
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
+needs_int8_kernels = pytest.mark.skipif(
+    bool(why_no_int8_kernels()), reason=str(why_no_int8_kernels())
+)
 needs_onnx = pytest.mark.skipif(bool(missing("onnx")), reason="ONNX Runtime is not installed")
 needs_executorch = pytest.mark.skipif(bool(missing("executorch")), reason="optional extra")
 SIZES = (1, 4)
@@ -92,6 +95,7 @@ def test_export_file_computes_the_same_to_the_bit(model, int8_model, images, tmp
 
 
 @needs_compiler
+@needs_int8_kernels
 def test_aoti_package_has_integer_kernels_and_any_batch_size(int8_model, images, tmp_path, capfd):
     path = save_aoti(int8_model, images, tmp_path / "int8.pt2")
     assert capfd.readouterr() == ("", "")  # autotuning is silent

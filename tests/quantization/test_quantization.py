@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision.models import mobilenet_v2, resnet18
+from torchvision.models import mobilenet_v2, mobilenet_v3_small, resnet18, shufflenet_v2_x0_5
 
 from tutorial_utils.data import Split, load, to_inputs
 from tutorial_utils.errors import InputError
@@ -19,6 +19,7 @@ from tutorial_utils.quantization import (
     count_quantized,
     exporting,
     finish_qat,
+    float_layers,
     freeze_batch_norm_,
     freeze_observers_,
     prepare_qat,
@@ -242,16 +243,18 @@ def test_channels_last_gives_the_same(small):
         (resnet8(width=4), 10),
         (resnet18(weights=None, num_classes=5), 21),
         (mobilenet_v2(weights=None, num_classes=5, width_mult=0.25), 53),
+        (mobilenet_v3_small(weights=None, num_classes=5), 54),
+        (shufflenet_v2_x0_5(weights=None, num_classes=5), 57),
     ],
-    ids=["resnet8", "resnet18", "mobilenet_v2"],
+    ids=["resnet8", "resnet18", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5"],
 )
 def test_whole_networks_are_trained_and_converted(model, n_layers):
     # test_legacy.py has them for post-training quantization
     torch.manual_seed(0)
-    x = inputs(8, 32)
+    x = inputs(8, 64)
     prepared = train_a_little(prepare_qat(with_statistics(model, x), x, n_bits=4), x, 1)
     converted = finish_qat(prepared)
-    assert len(quantized_layers(converted)) == n_layers
+    assert len(quantized_layers(converted)) == n_layers and not float_layers(converted)
     assert count_quantized(converted) >= n_layers
     assert not any("batch_norm" in str(node.target) for node in converted.graph.nodes)
     with torch.no_grad():
@@ -311,6 +314,36 @@ def test_one_name_to_skip_is_one_name(small, prepare):
         prepare(small, inputs(4), skip="con")
 
 
+def test_what_no_quantizer_takes_is_refused_by_name(small):
+    for settings in ({"padding": "same"}, {"padding": 1, "padding_mode": "reflect"}):
+        small.block[0] = nn.Conv2d(8, 8, 3, **settings)
+        for prepare in (quantize_ptq, prepare_qat):
+            with pytest.raises(InputError, match=r"block\.0: a convolution with padding="):
+                prepare(small, inputs(4))
+    with pytest.raises(InputError, match="exported graph"):  # whose batch norms cannot be trained
+        prepare_qat(exporting.export_graph(SmallNet(), inputs(4)), inputs(4))
+
+
+def test_the_layers_that_stayed_in_float_are_named(small):
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patches, self.attention = nn.Conv2d(3, 8, 4, 4), nn.MultiheadAttention(8, 2)
+            self.mlp, self.up = nn.Linear(8, 8), nn.ConvTranspose2d(8, 3, 4, 4)
+
+        def forward(self, x):
+            x = self.patches(x)
+            tokens = x.flatten(2).permute(2, 0, 1)
+            tokens = self.mlp(self.attention(tokens, tokens, tokens, need_weights=False)[0])
+            return self.up(tokens.permute(1, 2, 0).reshape(x.shape))
+
+    quantized = quantize_ptq(Attention().eval(), inputs(4))
+    assert quantized_layers(quantized) == ["patches", "mlp"]
+    assert float_layers(quantized) == ["attention", "up"]
+    assert float_layers(quantize_ptq(small, inputs(4), skip=["conv", "fc"])) == ["conv", "fc"]
+    assert float_layers(quantize_ptq(small, inputs(4))) == []
+
+
 def test_calibration_comes_in_any_form(small):
     pixels = torch.randint(256, (24, 3, 8, 8), dtype=torch.uint8)
     split = Split.from_arrays(pixels, torch.arange(24) % 2)
@@ -347,9 +380,10 @@ def test_the_reason_for_no_int8_kernels(monkeypatch):
 # Quantization-aware training
 
 
-def test_a_channel_that_batch_norm_switches_off_is_trained_and_converted():
+@pytest.mark.parametrize("gamma", [0, 1e-40])  # 1 / 1e-40 is infinite in float32
+def test_a_channel_that_batch_norm_switches_off_is_trained_and_converted(gamma):
     conv, bn = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-    bn.weight.data[1], bn.bias.data[1] = 0, 0.5
+    bn.weight.data[1], bn.bias.data[1] = gamma, 0.5
     model = nn.Sequential(conv, bn, nn.ReLU()).eval()
     prepared = prepare_qat(model, inputs(8))
     prepared.train()
@@ -368,7 +402,25 @@ def test_a_model_on_a_gpu_stays_there(small):
     model = copy.deepcopy(small).cuda()
     for quantized in (quantize_ptq(model, inputs(8).cuda()), prepare_qat(model, inputs(8))):
         torch.testing.assert_close(quantized(inputs(8)), small(inputs(8)), atol=0.1, rtol=0)
-    assert all(weight.is_cuda for weight in model.parameters())
+    trained = train_a_little(prepare_qat(model, inputs(8)).cuda(), inputs(8).cuda())
+    finished = finish_qat(trained)
+    torch.testing.assert_close(
+        finished(inputs(8)), trained(inputs(8).cuda()).cpu(), atol=0.05, rtol=0
+    )
+    exported = exporting.export_program(model, inputs(8)).module()
+    torch.testing.assert_close(exported(inputs(8)), small(inputs(8)))
+    assert all(weight.is_cuda for weight in (*model.parameters(), *trained.parameters()))
+
+
+def test_an_exported_graph_shares_nothing_with_the_model(small):
+    """What is exported on the CPU is a copy, wherever the model lives."""
+    for graph in (
+        exporting.export_graph(small, inputs(2)),
+        exporting.export_program(small, inputs(2)).module(),
+    ):
+        assert torch.equal(graph(inputs(2)), small(inputs(2)))
+        ours = {value.data_ptr() for value in graph.state_dict().values()}
+        assert not ours & {value.data_ptr() for value in small.state_dict().values()}
 
 
 @pytest.mark.parametrize("n_bits", [8, 4, 3, 2])

@@ -20,6 +20,7 @@ from tutorial_utils.book.notebooks import (
     without_colours,
     write_notebook,
 )
+from tutorial_utils.book.zoo import zoo_table
 from tutorial_utils.errors import InputError, suggest
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
@@ -73,6 +74,7 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
             write_notebook(page, target / "notebooks" / shown / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     kept = kept_results(chapters(target / "notebooks"))
+    kept["zoo"] = zoo_table(root / "book" / "results" / "zoo.json")
     config["sphinx"]["config"]["myst_substitutions"] = kept
     (target / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
