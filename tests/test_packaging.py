@@ -218,7 +218,7 @@ def test_a_workflow_may_only_read_and_installs_no_cuda(name):
     workflow = WORKFLOWS[name]
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
-    assert workflow["env"]["PIP_EXTRA_INDEX_URL"].endswith("/whl/cpu")
+    assert workflow["env"]["PIP_EXTRA_INDEX_URL"] == "${{ vars.CPU_WHEELS }}"
 
 
 @pytest.mark.parametrize("name", JOBS)
