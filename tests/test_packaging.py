@@ -118,6 +118,7 @@ def run(code):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=250)
 
 
+@pytest.mark.slow
 def test_the_core_is_enough_for_all_that_compresses():
     """Every group but two is imported where no module of an extra is; the error names the extra."""
     core, everything = set(brought_by()), set(brought_by(*EXTRAS))

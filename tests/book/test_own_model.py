@@ -46,6 +46,7 @@ def test_every_function_of_the_program_is_explained():
     assert {name for name in own if f"**`{name}`.**" not in page} == {"DataLoader"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
 def test_the_program_prints_a_table_and_writes_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

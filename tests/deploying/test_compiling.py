@@ -29,6 +29,7 @@ def small_net():
     ).eval()  # fmt: skip
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiled_models_compute_the_same_for_each_batch_size():
     model = small_net()
@@ -50,6 +51,7 @@ def test_compiled_models_compute_the_same_for_each_batch_size():
     assert logging.getLogger("torch.utils.cpp_extension").level == level
 
 
+@pytest.mark.slow
 @needs_compiler
 @needs_int8_kernels
 def test_quantized_model_becomes_integer_kernels():
@@ -60,6 +62,7 @@ def test_quantized_model_becomes_integer_kernels():
     assert "qconv" in "".join(code) and "qlinear" in "".join(code)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_many_models_of_one_class_can_be_compiled():
     # torch counts recompilations per class and gives up after 8.
@@ -101,6 +104,7 @@ def test_a_callers_inference_mode_does_not_compile_again():
             assert run(ordinary).shape == run(inputs(2)).shape == (2, 5)
 
 
+@pytest.mark.slow
 @needs_compiler
 @needs_int8_kernels
 def test_an_export_in_between_does_not_undo_the_freezing():

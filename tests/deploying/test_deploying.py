@@ -83,6 +83,7 @@ def check(report, expected, tolerance):
     assert min(report.import_ms, report.load_ms, *map(report.latency_ms, SIZES)) > 0
 
 
+@pytest.mark.slow
 def test_export_file_computes_the_same_to_the_bit(model, int8_model, images, tmp_path):
     for candidate, name in ((model, "float.pt2"), (int8_model, "int8.pt2")):
         path = save_exported(candidate, images, tmp_path / name)
@@ -94,6 +95,7 @@ def test_export_file_computes_the_same_to_the_bit(model, int8_model, images, tmp
     assert sorted(file.name for file in tmp_path.iterdir()) == ["float.pt2", "int8.pt2"]
 
 
+@pytest.mark.slow
 @needs_compiler
 @needs_int8_kernels
 def test_aoti_package_has_integer_kernels_and_any_batch_size(int8_model, images, tmp_path, capfd):
@@ -110,6 +112,7 @@ def test_aoti_package_has_integer_kernels_and_any_batch_size(int8_model, images,
     assert target["platform"] == sys.platform and set(target) == {"platform", "machine", "isa"}
 
 
+@pytest.mark.slow
 @needs_onnx
 def test_onnx_files_need_no_torch_and_keep_or_make_scales(model, int8_model, images, tmp_path):
     float_file = save_onnx(model, images, tmp_path / "float.onnx")
@@ -139,6 +142,7 @@ def test_executorch_program(model, images, tmp_path):
     check(report, expected, 0.1 * expected.abs().max())
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_reported_with_its_last_line(tmp_path, images):
     path = tmp_path / "broken.pt2"
     path.write_bytes(b"no zip file")

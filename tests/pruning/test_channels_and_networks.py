@@ -238,6 +238,7 @@ def test_pruning_a_network_equals_masking_its_channels(name):
     assert count_macs(pruned, EXAMPLE) < 0.32 * count_macs(model, EXAMPLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet8", "mobilenet_v2"])
 def test_a_pruned_network_can_be_copied_stored_exported_and_trained(name):
     model = build(name)

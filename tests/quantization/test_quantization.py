@@ -209,6 +209,7 @@ def test_skipping_everything_or_nothing_to_quantize_is_refused(small):
             prepare_qat(model, inputs(4), skip=skip)
 
 
+@pytest.mark.slow
 def test_more_bits_and_more_scales_are_closer_to_the_trained_model(trained):
     model, x = trained
     with torch.no_grad():
@@ -237,6 +238,7 @@ def test_channels_last_gives_the_same(small):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model, n_layers",
     [

@@ -7,10 +7,12 @@ it in book/results/zoo.json; `zoo_table` shows that on a page of the book.
 import copy
 import importlib.metadata
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -33,6 +35,7 @@ NETWORKS = (
     *("squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0"),
     *("shufflenet_v2_x0_5", "convnext_tiny", "vit_b_16", "swin_t"),
 )
+LIMIT_S = 180  # for each stage of a network
 PACKAGES = ("torch", "torchvision", "torchao", "torch-pruning", "tutorial_utils")
 
 
@@ -126,10 +129,30 @@ def try_network(name: str, size: int = 96) -> dict[str, str]:
     found = {}
     for stage, attempt in STAGES.items():
         try:
-            found[stage] = attempt(network, inputs)
-        except InputError as error:
+            with time_limit(LIMIT_S):
+                found[stage] = attempt(network, inputs)
+        except (InputError, TimeoutError) as error:
             found[stage] = f"refused: {error}"
     return found
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in the block after some seconds; on Windows, which has no alarm, wait."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def run_zoo(path: Path, names: tuple[str, ...] = NETWORKS, again: bool = False) -> int:
