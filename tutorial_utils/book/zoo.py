@@ -47,7 +47,7 @@ def make_network(name: str, size: int) -> tuple[nn.Module, Tensor]:
 
     Args:
         name: one of `NETWORKS`.
-        size: of the images (16, 3, size, size).
+        size: of the images (8, 3, size, size).
     """
     from torchvision import models
 
@@ -56,7 +56,7 @@ def make_network(name: str, size: int) -> tuple[nn.Module, Tensor]:
     options = {"googlenet": {"aux_logits": False, "init_weights": True}}.get(name, {})
     options |= {"image_size": size} if name == "vit_b_16" else {}
     network = models.get_model(name, weights=None, num_classes=10, **options)
-    inputs = torch.randn(16, 3, size, size)
+    inputs = torch.randn(8, 3, size, size)
     last = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
     nn.init.normal_(last.weight, std=last.weight[0].numel() ** -0.5)  # zero in vit_b_16
     network.train()
@@ -123,7 +123,7 @@ STAGES: dict[str, Callable[[nn.Module, Tensor], str]] = {
 }
 
 
-def try_network(name: str, size: int = 96) -> dict[str, str]:
+def try_network(name: str, size: int = 64) -> dict[str, str]:
     """What came of each stage, in words; a refusal is what the package said."""
     network, inputs = make_network(name, size)
     found = {}
