@@ -10,22 +10,14 @@ import math
 from collections.abc import Collection, Mapping
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch_pruning.dependency import Group
 
 from tutorial_utils.errors import InputError, check_choice, check_finite, check_fraction
 from tutorial_utils.measuring.counts import count_macs
 from tutorial_utils.pruning.channels import channel_scores
+from tutorial_utils.pruning.coupling import check_it_runs, cut_group, find_groups, output_cuts
 from tutorial_utils.pruning.masks import SCOPES, mask_from_scores, prunable_layers
-
-_OUTPUT_CUTS = (
-    torch_pruning.prune_conv_out_channels,
-    torch_pruning.prune_depthwise_conv_out_channels,
-    torch_pruning.prune_linear_out_channels,
-    torch_pruning.prune_batchnorm_out_channels,
-)
 
 
 def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
@@ -44,8 +36,8 @@ def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
     model = copy.deepcopy(model).requires_grad_(True)
     layers = prunable_layers(model)
     cuts = [
-        [item.dep.target.module for item in _cuts(group)]
-        for group in _find_groups(model, example, ())
+        [item.dep.target.module for item in output_cuts(group)]
+        for group in find_groups(model, example, ())
     ]
     return [[name for name, layer in layers.items() if layer in cut] for cut in cuts]
 
@@ -93,7 +85,7 @@ def prune_channels(
     smaller = copy.deepcopy(model).requires_grad_(True)
     by_name = _layer_scores(smaller, criterion)
     by_layer = {smaller.get_submodule(name): scores for name, scores in by_name.items()}
-    groups = _find_groups(smaller, example, skip)
+    groups = find_groups(smaller, example, skip)
     scores = [_group_scores(group, by_layer) for group in groups]
     if scope == "layer":
         n_kept = [math.floor(len(s) * (1 - ratio) + 1e-6) for s in scores]
@@ -109,8 +101,8 @@ def prune_channels(
         n = min(len(s), max(1, round(n / round_to)) * round_to)
         lowest = s.sort(stable=True).indices[: len(s) - n]
         if len(lowest):
-            _cut(group, lowest.tolist(), smaller)
-    _run(smaller, example)
+            cut_group(group, lowest.tolist(), smaller)
+    check_it_runs(smaller, example)
     return _restore_modes(smaller, model)
 
 
@@ -162,104 +154,6 @@ def prune_to_macs(
     return best
 
 
-def _find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> list[Group]:
-    """The groups of torch-pruning, without those that cut a skipped layer or the output layer."""
-    layers = prunable_layers(model)
-    kept = [layer for name, layer in layers.items() if name not in prunable_layers(model, skip)]
-    kept += _output_layers(model.eval(), example)
-    try:
-        with torch.enable_grad():  # it follows the autograd graph
-            # In a tuple, because a bare tensor would be unpacked into its images.
-            graph = torch_pruning.DependencyGraph().build_dependency(model, (example,))
-        groups = list(graph.get_all_groups(kept, root_module_types=(nn.Conv2d, nn.Linear)))
-    except Exception as error:  # the library raises whatever goes wrong inside it
-        raise InputError(_unable(model, error)) from error
-    if not groups:
-        raise InputError(
-            "nothing to prune: every convolution and linear layer is skipped, gives the output, "
-            "or is coupled with one that does"
-        )
-    for group in groups:
-        for layer in {item.dep.target.module for item in group}:
-            if not isinstance(layer, nn.Conv2d) or layer.groups == 1:
-                continue
-            if not layer.groups == layer.in_channels == layer.out_channels:
-                cut = [item.dep.target.module for item in _cuts(group)]
-                raise InputError(
-                    f"{layer} is grouped but not depthwise, which is not handled: put "
-                    f"{[name for name, layer in layers.items() if layer in cut]} into skip"
-                )
-    return groups
-
-
-def _cuts(group: Group) -> list:
-    """The items of a group that cut output channels of a layer with weights."""
-    return [item for item in group if item.dep.handler in _OUTPUT_CUTS]
-
-
-def _output_layers(model: nn.Module, example: Tensor) -> list[nn.Module]:
-    """The layers whose channels the outputs are: between the two there is no other layer.
-
-    They are found by going back from the outputs through the graph of autograd.
-    """
-    layer_of = {id(layer.weight): layer for layer in prunable_layers(model).values()}
-    with torch.enable_grad():
-        outputs = tree_leaves(model(example))
-    todo = [output.grad_fn for output in outputs if isinstance(output, Tensor)]
-    found, seen = [], set()
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        before = [n for n, _ in node.next_functions if n is not None]
-        # The weight of a linear layer may be transposed first.
-        turned = [m for n in before if "TBackward" in n.name() for m, _ in n.next_functions]
-        layers = [layer_of.get(id(getattr(leaf, "variable", None))) for leaf in before + turned]
-        if any(layers):
-            found += filter(None, layers)
-        else:
-            todo += before
-    return found
-
-
-def _cut(group: Group, channels: list[int], model: nn.Module) -> None:
-    try:
-        group.prune(channels)
-    except Exception as error:  # the library raises whatever goes wrong inside it
-        cut = [item.dep.target.module for item in _cuts(group)]
-        names = [name for name, layer in prunable_layers(model).items() if layer in cut]
-        raise InputError(_unable(model, error, f" in the layers {names}")) from error
-
-
-def _run(model: nn.Module, example: Tensor) -> None:
-    """Run a model that was cut, and name the layer where it fails if it does."""
-    names = {module: name for name, module in model.named_modules()}
-    entered = [""]
-    hooks = [
-        module.register_forward_pre_hook(lambda module, _inputs: entered.append(names[module]))
-        for module in model.modules()
-    ]
-    try:
-        with torch.no_grad():
-            model.eval()(example)
-    except Exception as error:  # whatever the code of the model raises
-        raise InputError(_unable(model, error, f" in layer {entered[-1]!r}")) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _unable(model: nn.Module, error: Exception, where: str = "") -> str:
-    """Why a network cannot be cut, in one line."""
-    reason = " ".join(str(error).split())[:200]
-    return (
-        f"{type(model).__name__} cannot be cut{where} ({type(error).__name__}: {reason}): "
-        "torch-pruning does not understand how its layers share channels; put those around that "
-        "place into skip, or cut by hand with remove_channels"
-    )
-
-
 def _layer_scores(model: nn.Module, criterion: str | Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Scores of the channels by the name of the layer, checked if they were given."""
     if criterion == "taylor":
@@ -286,7 +180,7 @@ def _group_scores(group: Group, scores: Mapping[nn.Module, Tensor]) -> Tensor:
     """Score of each channel of a group: the mean over its layers, each divided by its own mean."""
     total = torch.zeros(len(group[0].idxs))
     n_layers = torch.zeros(len(group[0].idxs))
-    for item in _cuts(group):
+    for item in output_cuts(group):
         if item.dep.target.module in scores:
             values = scores[item.dep.target.module].float().cpu()
             values = values / values.mean().clamp(min=torch.finfo(torch.float32).tiny)
@@ -303,7 +197,7 @@ def _group_scores(group: Group, scores: Mapping[nn.Module, Tensor]) -> Tensor:
 
 def _largest_ratio(model: nn.Module, example: Tensor, scope: str, skip: Collection[str]) -> float:
     """The ratio that leaves one channel in the narrowest group, or in each group."""
-    groups = _find_groups(copy.deepcopy(model).requires_grad_(True), example, skip)
+    groups = find_groups(copy.deepcopy(model).requires_grad_(True), example, skip)
     widths = [len(group[0].idxs) for group in groups]
     return 1 - 1 / (min(widths) if scope == "layer" else sum(widths))
 

@@ -1,0 +1,118 @@
+"""Which channels of a network belong together: groups found by torch-pruning, and cutting one."""
+
+from collections.abc import Collection
+
+import torch
+import torch_pruning
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+from torch_pruning.dependency import Group
+
+from tutorial_utils.errors import InputError
+from tutorial_utils.pruning.masks import prunable_layers
+
+_OUTPUT_CUTS = (
+    torch_pruning.prune_conv_out_channels,
+    torch_pruning.prune_depthwise_conv_out_channels,
+    torch_pruning.prune_linear_out_channels,
+    torch_pruning.prune_batchnorm_out_channels,
+)
+
+
+def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> list[Group]:
+    """The groups of torch-pruning, without those that cut a skipped layer or the output layer."""
+    layers = prunable_layers(model)
+    kept = [layer for name, layer in layers.items() if name not in prunable_layers(model, skip)]
+    kept += _output_layers(model.eval(), example)
+    try:
+        with torch.enable_grad():  # it follows the autograd graph
+            # In a tuple, because a bare tensor would be unpacked into its images.
+            graph = torch_pruning.DependencyGraph().build_dependency(model, (example,))
+        groups = list(graph.get_all_groups(kept, root_module_types=(nn.Conv2d, nn.Linear)))
+    except Exception as error:  # the library raises whatever goes wrong inside it
+        raise InputError(_unable(model, error)) from error
+    if not groups:
+        raise InputError(
+            "nothing to prune: every convolution and linear layer is skipped, gives the output, "
+            "or is coupled with one that does"
+        )
+    for group in groups:
+        for layer in {item.dep.target.module for item in group}:
+            if not isinstance(layer, nn.Conv2d) or layer.groups == 1:
+                continue
+            if not layer.groups == layer.in_channels == layer.out_channels:
+                cut = [item.dep.target.module for item in output_cuts(group)]
+                raise InputError(
+                    f"{layer} is grouped but not depthwise, which is not handled: put "
+                    f"{[name for name, layer in layers.items() if layer in cut]} into skip"
+                )
+    return groups
+
+
+def output_cuts(group: Group) -> list:
+    """The items of a group that cut output channels of a layer with weights."""
+    return [item for item in group if item.dep.handler in _OUTPUT_CUTS]
+
+
+def _output_layers(model: nn.Module, example: Tensor) -> list[nn.Module]:
+    """The layers whose channels the outputs are: between the two there is no other layer.
+
+    They are found by going back from the outputs through the graph of autograd.
+    """
+    layer_of = {id(layer.weight): layer for layer in prunable_layers(model).values()}
+    with torch.enable_grad():
+        outputs = tree_leaves(model(example))
+    todo = [output.grad_fn for output in outputs if isinstance(output, Tensor)]
+    found, seen = [], set()
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        before = [n for n, _ in node.next_functions if n is not None]
+        # The weight of a linear layer may be transposed first.
+        turned = [m for n in before if "TBackward" in n.name() for m, _ in n.next_functions]
+        layers = [layer_of.get(id(getattr(leaf, "variable", None))) for leaf in before + turned]
+        if any(layers):
+            found += filter(None, layers)
+        else:
+            todo += before
+    return found
+
+
+def cut_group(group: Group, channels: list[int], model: nn.Module) -> None:
+    """Remove channels from all layers of a group."""
+    try:
+        group.prune(channels)
+    except Exception as error:  # the library raises whatever goes wrong inside it
+        cut = [item.dep.target.module for item in output_cuts(group)]
+        names = [name for name, layer in prunable_layers(model).items() if layer in cut]
+        raise InputError(_unable(model, error, f" in the layers {names}")) from error
+
+
+def check_it_runs(model: nn.Module, example: Tensor) -> None:
+    """Run a model that was cut, and name the layer where it fails if it does."""
+    names = {module: name for name, module in model.named_modules()}
+    entered = [""]
+    hooks = [
+        module.register_forward_pre_hook(lambda module, _inputs: entered.append(names[module]))
+        for module in model.modules()
+    ]
+    try:
+        with torch.no_grad():
+            model.eval()(example)
+    except Exception as error:  # whatever the code of the model raises
+        raise InputError(_unable(model, error, f" in layer {entered[-1]!r}")) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _unable(model: nn.Module, error: Exception, where: str = "") -> str:
+    """Why a network cannot be cut, in one line."""
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"{type(model).__name__} cannot be cut{where} ({type(error).__name__}: {reason}): "
+        "torch-pruning does not understand how its layers share channels; put those around that "
+        "place into skip, or cut by hand with remove_channels"
+    )
