@@ -252,6 +252,7 @@ claim('later', None, skip='no GPU here')
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pairs", "status", "counts"),
     [
@@ -269,6 +270,7 @@ def test_claims_about_what_was_changed_are_reported(clone, pairs, status, counts
     assert claims_of(result) == [["01_bits", *counts], ["all", *counts]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "pairs", "broken"),
     [
@@ -291,6 +293,7 @@ def test_a_broken_claim_fails_the_run(clone, claim, pairs, broken):
     assert (clone / "_build" / "notebooks" / "01_bits.failed.ipynb").exists() == broken
 
 
+@pytest.mark.slow
 def test_whatever_kernel_is_installed_this_interpreter_runs(clone, monkeypatch, tmp_path):
     kernel = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
     kernel.parent.mkdir(parents=True)
@@ -302,6 +305,7 @@ def test_whatever_kernel_is_installed_this_interpreter_runs(clone, monkeypatch, 
     assert output.text.strip() == sys.executable
 
 
+@pytest.mark.slow
 def test_papermill_itself_runs_a_notebook_of_the_book(clone):
     write_cells(
         clone / "notebooks" / "01_bits.ipynb",
@@ -317,6 +321,7 @@ def test_papermill_itself_runs_a_notebook_of_the_book(clone):
     assert cells[-1].outputs[0].text == "3\n"
 
 
+@pytest.mark.slow
 def test_a_notebook_that_fails_is_named_and_never_looks_whole(clone, capfd):
     path = clone / "notebooks" / "01_bits.ipynb"
     write_cells(path, "x = 1", "print('before')\nraise KeyError('gone')", "print('never')")
@@ -343,6 +348,7 @@ def test_a_notebook_that_fails_is_named_and_never_looks_whole(clone, capfd):
     assert not (out / "01_bits.failed.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_in_place_stores_outputs_without_traces_of_the_machine(clone):
     path = write_cells(
         clone / "notebooks" / "01_bits.ipynb",
@@ -367,6 +373,7 @@ def test_in_place_stores_outputs_without_traces_of_the_machine(clone):
     assert path.read_text() == first  # a second run changes nothing
 
 
+@pytest.mark.slow
 def test_kept_results_are_read_in_both_forms_and_only_once(clone):
     source = (
         "from IPython.display import display\n"
