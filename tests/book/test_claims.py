@@ -9,6 +9,7 @@ from nbval.plugin import get_sanitize_patterns
 
 from tutorial_utils.book import claim
 from tutorial_utils.errors import InputError
+from tutorial_utils.measuring.timing import BUSY
 
 
 @pytest.fixture
@@ -50,9 +51,18 @@ def test_figure_and_bound_are_shown_and_taken_out_for_comparing(value, bound, fi
     claim("it is so (mostly)", value, **bound)
     printed = capsys.readouterr().out
     assert printed == f"holds: it is so (mostly){figures}\n"
-    ((pattern, replacement),) = get_sanitize_patterns((ROOT / "tests/figures.cfg").read_text())
+    (pattern, replacement), _ = get_sanitize_patterns((ROOT / "tests/figures.cfg").read_text())
     assert re.sub(pattern, replacement, printed) == "holds: it is so (mostly)\n"
     other = printed.replace("holds", "does not hold")
+    assert re.sub(pattern, replacement, other) == other
+
+
+def test_a_claim_that_a_busy_machine_skipped_is_no_difference(capsys):
+    claim("it is fast (now)", None, skip=BUSY)
+    claim("it is small", None, skip="no compiler")
+    busy, other = capsys.readouterr().out.splitlines()
+    _, (pattern, replacement) = get_sanitize_patterns((ROOT / "tests/figures.cfg").read_text())
+    assert re.sub(pattern, replacement, busy) == "holds: it is fast (now)"
     assert re.sub(pattern, replacement, other) == other
 
 
