@@ -99,7 +99,7 @@ def test_weights_on_no_device_are_counted(net):
 def test_an_int8_model_has_the_weights_of_the_folded_float_model(net, way):
     calibration = torch.randn(8, 3, 32, 32)
     if way == "eager":
-        quantized = legacy.quantize_eager(net, calibration)
+        quantized = legacy.quantize_ptq(net, calibration)
     else:
         quantized = quantize_ptq(net, calibration, skip=["4"] if "head" in way else ())
     batch_norm, folded_bias = 4 + 4, 4
@@ -113,7 +113,7 @@ def test_zeros_of_an_int8_model_are_counted(net):
         net[4].weight[:, :1000].zero_()
     for quantized in (
         quantize_ptq(net, torch.randn(8, 3, 32, 32)),
-        legacy.quantize_eager(net, torch.randn(8, 3, 32, 32)),
+        legacy.quantize_ptq(net, torch.randn(8, 3, 32, 32)),
     ):
         n_params, n_nonzero = counts.count_params(quantized), counts.count_nonzero(quantized)
         # besides the 5,000, those that were rounded to 0: about one in 256

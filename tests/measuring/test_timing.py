@@ -13,7 +13,6 @@ from tutorial_utils.measuring import (
     timing,
 )
 from tutorial_utils.measuring.machine import cpu_name
-from tutorial_utils.training import has_fast_bf16
 
 NOTHING = torch.zeros(1)
 
@@ -141,20 +140,6 @@ def test_modules_are_timed_in_eval_mode_and_stay_as_they_are():
     time_in_turns([model, torch.relu], torch.randn(4, 3), n_rounds=2)
     assert modes == {False} and torch.equal(model[0].running_mean, before)
     assert [module.training for module in model.modules()] == [True, True, False]
-
-
-def test_bf16_is_fast_where_the_processor_has_amx(monkeypatch):
-    for capabilities, fast in (
-        ({"avx512_bf16": True}, False),  # ResNet-20 took 11.4 s so, and 9.6 s in 32 bits
-        ({"amx_bf16": True, "avx512_bf16": True}, True),
-        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, False),
-    ):
-        monkeypatch.setattr(
-            torch.cpu, "get_capabilities", lambda found=capabilities: found, raising=False
-        )
-        assert has_fast_bf16() is fast
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert has_fast_bf16() is False
 
 
 def test_the_machine_is_named():
