@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -408,3 +410,21 @@ def test_train_baseline_refuses_before_work(data, name, epochs, tmp_path, monkey
     with pytest.raises(InputError):
         baselines.train_baseline(name, replace(data, key="folder-0123"), epochs=epochs, show=False)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("n_images", [25, 64])
+def test_narrow_networks_are_trained_without_corrupting_memory(n_images):
+    """In a process of its own: torch 2.14 ends one that trains them in channels_last."""
+    code = (
+        "import sys, torch\n"
+        "from tutorial_utils.models import resnet8\n"
+        "from tutorial_utils.training import fit\n"
+        "n = int(sys.argv[1])\n"
+        "size = 32 if n % 2 else 96\n"
+        "batch = (torch.randn(n, 3, size, size), torch.arange(n) % 10)\n"
+        "model = resnet8(width=4).to(memory_format=torch.channels_last)\n"
+        "print(len(fit(model, [batch] * 10, epochs=3, show=False)))"
+    )
+    command = [sys.executable, "-c", code, str(n_images)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.strip() == "3", done.stderr[-300:]

@@ -18,6 +18,7 @@ from tutorial_utils.data.splits import Dataset, Split
 from tutorial_utils.errors import InputError, check_positive
 from tutorial_utils.memory import keep_freed_memory
 from tutorial_utils.modes import device_of, set_training
+from tutorial_utils.training.layout import choose_layout
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -85,8 +86,9 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train a model by SGD with Nesterov momentum of 0.9.
 
-    The model itself is changed, on the device that it is on; it ends in eval mode and
-    channels_last. The same seed, machine and number of threads give the same weights.
+    The model itself is changed, on the device that it is on; it ends in eval mode, and in
+    channels_last where that is safe (see `training.layout`). The same seed, machine and number of
+    threads give the same weights.
 
     Args:
         model: returns logits (N, n_classes) for inputs (N, C, H, W).
@@ -120,7 +122,8 @@ def fit(
     n_steps = max(1, round(epochs * per_epoch))
     loss = loss or cross_entropy
     device = device_of(model) or torch.device("cpu")
-    model.to(memory_format=torch.channels_last)
+    layout = choose_layout(model, data, batch_size)
+    model.to(memory_format=layout)
     optimizer = torch.optim.SGD(
         [weight for weight in model.parameters() if weight.requires_grad],
         lr=lr,
@@ -137,6 +140,8 @@ def fit(
             stream = islice(train_batches(data, batch_size, seed, augmented), n_steps)
             for step, (inputs, labels) in enumerate(stream):
                 inputs, labels = inputs.to(device), labels.to(device)
+                if inputs.dim() == 4:
+                    inputs = inputs.contiguous(memory_format=layout)
                 optimizer.param_groups[0]["lr"] = learning_rate(step, n_steps, lr)
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     value = loss(model, inputs, labels)
