@@ -41,10 +41,9 @@ def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> lis
             if not isinstance(layer, nn.Conv2d) or layer.groups == 1:
                 continue
             if not layer.groups == layer.in_channels == layer.out_channels:
-                cut = [item.dep.target.module for item in output_cuts(group)]
                 raise InputError(
                     f"{layer} is grouped but not depthwise, which is not handled: put "
-                    f"{[name for name, layer in layers.items() if layer in cut]} into skip"
+                    f"{cut_layers(group, model)} into skip"
                 )
     return groups
 
@@ -52,6 +51,12 @@ def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> lis
 def output_cuts(group: Group) -> list:
     """The items of a group that cut output channels of a layer with weights."""
     return [item for item in group if item.dep.handler in _OUTPUT_CUTS]
+
+
+def cut_layers(group: Group, model: nn.Module) -> list[str]:
+    """Names of the convolutions and linear layers that lose output channels with a group."""
+    cut = [item.dep.target.module for item in output_cuts(group)]
+    return [name for name, layer in prunable_layers(model).items() if layer in cut]
 
 
 def _output_layers(model: nn.Module, example: Tensor) -> list[nn.Module]:
@@ -85,9 +90,8 @@ def cut_group(group: Group, channels: list[int], model: nn.Module) -> None:
     try:
         group.prune(channels)
     except Exception as error:  # the library raises whatever goes wrong inside it
-        cut = [item.dep.target.module for item in output_cuts(group)]
-        names = [name for name, layer in prunable_layers(model).items() if layer in cut]
-        raise InputError(_unable(model, error, f" in the layers {names}")) from error
+        where = f" in the layers {cut_layers(group, model)}"
+        raise InputError(_unable(model, error, where)) from error
 
 
 def check_it_runs(model: nn.Module, example: Tensor) -> None:

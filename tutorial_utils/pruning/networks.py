@@ -16,7 +16,13 @@ from torch_pruning.dependency import Group
 from tutorial_utils.errors import InputError, check_choice, check_finite, check_fraction
 from tutorial_utils.measuring.counts import count_macs
 from tutorial_utils.pruning.channels import channel_scores
-from tutorial_utils.pruning.coupling import check_it_runs, cut_group, find_groups, output_cuts
+from tutorial_utils.pruning.coupling import (
+    check_it_runs,
+    cut_group,
+    cut_layers,
+    find_groups,
+    output_cuts,
+)
 from tutorial_utils.pruning.masks import SCOPES, mask_from_scores, prunable_layers
 
 
@@ -34,12 +40,7 @@ def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
     [['0'], ['2']]
     """
     model = copy.deepcopy(model).requires_grad_(True)
-    layers = prunable_layers(model)
-    cuts = [
-        [item.dep.target.module for item in output_cuts(group)]
-        for group in find_groups(model, example, ())
-    ]
-    return [[name for name, layer in layers.items() if layer in cut] for cut in cuts]
+    return [cut_layers(group, model) for group in find_groups(model, example, ())]
 
 
 def prune_channels(
