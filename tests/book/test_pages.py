@@ -15,8 +15,8 @@ from conftest import ROOT, write_cells
 
 import tutorial_utils
 from tutorial_utils.__main__ import main
-from tutorial_utils.book.notebooks import kept_results, stored_notebooks, tags
-from tutorial_utils.book.render import build, fill_results, readme_with_results, stage
+from tutorial_utils.book.notebooks import stored_notebooks, tags
+from tutorial_utils.book.render import build, fill_results, page_results, readme_with_results, stage
 from tutorial_utils.book.repository import files_with_address
 from tutorial_utils.errors import InputError
 
@@ -204,7 +204,7 @@ def test_the_address_of_the_repository_is_the_same_everywhere():
 
 
 def test_pages_and_readme_name_only_results_that_are_kept():
-    kept = kept_results(SOURCES.values())
+    kept = page_results(ROOT, SOURCES.values())
     for file in (ROOT / "book").glob("*.md"):
         for key in re.findall(r"\{\{ *(\w+) *\}\}", file.read_text(encoding="utf-8")):
             assert key in kept, f"{file.name}: {key}"
@@ -246,4 +246,4 @@ def test_every_group_is_on_the_page_of_the_package():
     text = (ROOT / "book/api.md").read_text(encoding="utf-8")
     shown = re.findall(r"automodule:: tutorial_utils\.([\w.]+)", text)
     groups = {module.name for module in pkgutil.iter_modules(tutorial_utils.__path__)}
-    assert sorted(shown) == sorted(groups - {"__main__", "logs"})
+    assert sorted(shown) == sorted(groups - {"__main__", "logs", "modes"})

@@ -218,6 +218,17 @@ def test_split_of_any_size(size):
     torch.testing.assert_close(deviation, torch.ones(3).double(), atol=1e-5, rtol=0)
 
 
+def test_sources_go_where_their_images_go():
+    images = np.zeros((4, 3, 8, 8), np.uint8)
+    split = Split.from_arrays(images, np.arange(4), source=np.array([7, 7, 5, 5], np.int16))
+    assert split[1:3].source.tolist() == [7, 5] and split.source.dtype == torch.int64
+    assert split[torch.tensor([3, 0])].source.tolist() == [5, 7]
+    assert Split.from_arrays(images, np.arange(4))[:2].source is None
+    for wrong in (np.arange(3), np.arange(4) / 2, np.zeros((4, 1), int)):
+        with pytest.raises(InputError, match="source is .* expected integers"):
+            Split.from_arrays(images, np.arange(4), source=wrong)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint16])
 def test_split_from_numpy_arrays_that_torch_cannot_share(dtype):
     images = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 3)

@@ -66,8 +66,13 @@ def test_pick_only_takes_digits_of_the_split_and_class():
 
 def test_full_size_types_and_balance():
     scenes = digits.load_scenes()
-    assert {part: len(labels) for part, (_, labels) in scenes.items()} == digits.SIZES
-    for images, labels in scenes.values():
+    assert {part: len(labels) for part, (_, labels, _) in scenes.items()} == digits.SIZES
+    source_labels = torch.from_numpy(load_digits().target)
+    may_use = digits.split_sources(source_labels)
+    for part, (images, labels, sources) in scenes.items():
+        assert torch.equal(source_labels[sources], labels)
+        assert set(sources.tolist()) <= set(torch.cat(may_use[part]).tolist())
+        assert len(sources.unique()) > 0.98 * sum(map(len, may_use[part]))
         assert images.shape[1:] == (3, 32, 32) and images.dtype == torch.uint8
         assert labels.dtype == torch.int64
         assert labels.bincount().tolist() == [len(labels) // 10] * 10

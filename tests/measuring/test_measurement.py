@@ -1,6 +1,7 @@
 """Counts against hand counts, intervals against the formula, a table against what went into it."""
 
 import copy
+import dataclasses
 import io
 import zlib
 
@@ -11,7 +12,13 @@ from torch import nn
 from tutorial_utils import legacy
 from tutorial_utils.data import Split, batches
 from tutorial_utils.errors import InputError
-from tutorial_utils.measuring import counts, measurement, statistics
+from tutorial_utils.measuring import (
+    clustered,
+    comparison_table,
+    counts,
+    measurement,
+    statistics,
+)
 from tutorial_utils.pruning import apply_masks_, make_masks
 from tutorial_utils.quantization import quantize_ptq
 
@@ -298,3 +305,17 @@ def test_differences_are_those_of_the_paired_t_test():
 def test_differences_that_are_all_alike_have_no_width(a, by):
     found = statistics.paired_difference([value + by for value in a], a)
     assert found == pytest.approx((by, by, by)) and found.low == found.mean == found.high
+
+
+def test_points_have_the_interval_of_the_pairs(net, split):
+    split = dataclasses.replace(split, source=torch.arange(70) // 7)
+    rows = measurement.measure_in_turns(
+        {"net": net, "zero": Compiled(net)}, split, batch_sizes=(1,)
+    )
+    first, second = rows.values()
+    assert first.correct.shape == (70,) and first.source is split.source
+    assert first.accuracy == first.correct.double().mean()
+    found = clustered.paired_accuracy(second.correct, first.correct, split.source)
+    cell = f"({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    assert cell in comparison_table([first, second]).splitlines()[3]
+    assert first.accuracy_interval == clustered.accuracy_interval(first.correct, split.source)

@@ -54,7 +54,7 @@ def claim(
     skipped: int8 is faster than fp32 (no int8 kernels on this processor)
     >>> claim("the file is smaller", 1.5, at_most=1.0)
     Traceback (most recent call last):
-    AssertionError: does not hold: the file is smaller (value 1.5, expected at most 1.0)
+    AssertionError: does not hold: the file is smaller (value 1.5, expected at most 1)
     """
     if not isinstance(sentence, str) or not sentence.strip() or "\n" in sentence:
         raise InputError(f"claim {sentence!r}: expected a sentence of one line")

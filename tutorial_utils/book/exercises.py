@@ -49,7 +49,7 @@ def stub(source: str) -> str:
 
 
 def is_stub(source: str) -> bool:
-    """Whether nobody has written into a function that `stub` made.
+    r"""Whether nobody has written into a function that `stub` made.
 
     >>> is_stub("def f():\n    'Doc.'\n    return 1")
     False

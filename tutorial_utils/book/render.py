@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -46,6 +47,12 @@ def fill_results(text: str, kept: dict[str, str]) -> str:
     return _BLOCK.sub(fill, text)
 
 
+def page_results(root: Path, notebooks: Iterable[Path]) -> dict[str, str]:
+    """Return what a page may show: all that notebooks keep, and the table of stored networks."""
+    zoo = root / "book" / "results" / "zoo.json"
+    return kept_results(notebooks) | ({"zoo": zoo_table(zoo)} if zoo.exists() else {})
+
+
 def readme_with_results(root: Path) -> str:
     """Return README.md as it should be, with the results of the stored notebooks."""
     kept = kept_results(chapters(root / "notebooks"))
@@ -73,8 +80,7 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
             page = page_from(read_notebook(executed if executed.exists() else path))
             write_notebook(page, target / "notebooks" / shown / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    kept = kept_results(chapters(target / "notebooks"))
-    kept["zoo"] = zoo_table(root / "book" / "results" / "zoo.json")
+    kept = page_results(root, chapters(target / "notebooks"))
     config["sphinx"]["config"]["myst_substitutions"] = kept
     (target / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
 

@@ -27,14 +27,15 @@ SIZE = 32  # pixels
 CONTRAST = 0.4  # least distance between the colours of paper and ink, in the RGB cube
 TEXTURE = 0.2  # of the paper, as is NOISE: for colours from 0 to 1
 NOISE = 0.06
+KINDS = ("images", "labels", "sources")  # of tensors, of each split
 FRAGMENTS = 3  # of other digits, behind the digit
 MEAN = (0.5036, 0.4996, 0.4999)  # of the training scenes, see test_digits.py
 STD = (0.2904, 0.2905, 0.2905)
-Scenes = dict[str, tuple[Tensor, Tensor]]
+Scenes = dict[str, tuple[Tensor, Tensor, Tensor]]  # images, labels, sources
 
 
 def load_scenes() -> Scenes:
-    """Return the three splits as images, uint8 (N, 3, 32, 32), and labels, int64 (N,).
+    """Return the three splits: images, uint8 (N, 3, 32, 32), labels and sources, int64 (N,).
 
     They are generated once and cached. A damaged cache, or one written by another version of this
     file, is made anew.
@@ -43,13 +44,13 @@ def load_scenes() -> Scenes:
     def make() -> dict[str, Tensor]:
         return {
             f"{part} {kind}": tensor
-            for part, pair in make_scenes().items()
-            for kind, tensor in zip(("images", "labels"), pair, strict=True)
+            for part, tensors in make_scenes().items()
+            for kind, tensor in zip(KINDS, tensors, strict=True)
         }
 
     this_module = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     stored = cached_tensors(cache_dir() / "digits.safetensors", this_module, make)
-    return {part: (stored[f"{part} images"], stored[f"{part} labels"]) for part in SIZES}
+    return {part: tuple(stored[f"{part} {kind}"] for kind in KINDS) for part in SIZES}
 
 
 def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:
@@ -58,7 +59,11 @@ def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:
     Args:
         sizes: the number of scenes per split.
 
-    >>> images, labels = make_scenes({"test": 20})["test"]
+    Returns:
+        for each split its images, their labels, and the number of the handwritten digit (0 to
+        1,796) that each shows.
+
+    >>> images, labels, sources = make_scenes({"test": 20})["test"]
     >>> images.shape, images.dtype, labels[:12].tolist()
     (torch.Size([20, 3, 32, 32]), torch.uint8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
     """
@@ -70,8 +75,9 @@ def make_scenes(sizes: dict[str, int] = SIZES) -> Scenes:
         # Each split has a generator of its own, so the size of one does not change another.
         generator = torch.Generator().manual_seed(list(SIZES).index(part))
         labels = torch.arange(n_scenes) % 10  # in turn, so that every prefix is balanced
-        images = [compose(strokes, by_class[part], batch, generator) for batch in labels.split(100)]
-        scenes[part] = torch.cat(images), labels
+        made = [compose(strokes, by_class[part], batch, generator) for batch in labels.split(100)]
+        images, sources = map(torch.cat, zip(*made, strict=True))
+        scenes[part] = images, labels, sources
     return scenes
 
 
@@ -168,8 +174,8 @@ def draw_colours(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 def compose(
     strokes: Tensor, by_class: list[Tensor], labels: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Return one scene for each label, uint8 (N, 3, 32, 32)."""
+) -> tuple[Tensor, Tensor]:
+    """Return one scene for each label, uint8 (N, 3, 32, 32), and the source of its digit (N,)."""
     n = len(labels)
     paper, ink = draw_colours(n, generator)
     texture = F.interpolate(
@@ -181,7 +187,8 @@ def compose(
         drawn = place_strokes(strokes[pick(by_class, others, generator)], generator, spread=2)
         fragment = cut_fragment(drawn, generator)
         scene.lerp_(uniform(generator, n, 3, 1, 1), fragment)
-    digit = place_strokes(strokes[pick(by_class, labels, generator)], generator, spread=1)
-    scene.lerp_(ink, digit)
+    sources = pick(by_class, labels, generator)
+    scene.lerp_(ink, place_strokes(strokes[sources], generator, spread=1))
     noise = torch.randn(scene.shape, generator=generator, dtype=torch.float64)
-    return scene.add_(noise, alpha=NOISE).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+    scene = scene.add_(noise, alpha=NOISE).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+    return scene, sources

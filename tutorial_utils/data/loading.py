@@ -77,8 +77,8 @@ def load_digits(data_dir: str | None) -> Dataset:
             f"data_dir={data_dir!r}: 'digits' has no folder; leave it out, or set dataset='folder'"
         )
     splits = {
-        part: Split(images, labels, digits.MEAN, digits.STD)
-        for part, (images, labels) in digits.load_scenes().items()
+        part: Split(images, labels, digits.MEAN, digits.STD, sources)
+        for part, (images, labels, sources) in digits.load_scenes().items()
     }
     return Dataset("digits", digits.CLASSES, **splits, flip=False, key="digits", recolour=True)
 

@@ -20,12 +20,16 @@ class Split:
         images: uint8 (N, 3, H, W), of any height and width.
         labels: int64 (N,).
         mean, std: per channel, of the training part, for pixel values from 0 to 1.
+        source: int64 (N,), what each image was made from: a handwritten digit, a patient, a video.
+            Images of one source are not independent, and intervals have to allow for that (see
+            `measuring.accuracy_interval`). None: every image is a source of its own.
     """
 
     images: Tensor
     labels: Tensor
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    source: Tensor | None = None
 
     @classmethod
     def from_arrays(
@@ -34,6 +38,7 @@ class Split:
         labels: Tensor | np.ndarray,
         mean: tuple[float, float, float] | None = None,
         std: tuple[float, float, float] | None = None,
+        source: Tensor | np.ndarray | None = None,
     ) -> "Split":
         """Make a split of your own images.
 
@@ -42,6 +47,7 @@ class Split:
             labels: integers (N,), of at least 0.
             mean, std: per channel, for pixel values from 0 to 1. Give those of the training images
                 for every split; by default they are computed from `images`.
+            source: integers (N,), equal for images that are not independent; by default all are.
 
         Raises:
             InputError: for another shape or type, or statistics that are no three numbers.
@@ -71,14 +77,16 @@ class Split:
             raise InputError(f"labels has {least}: expected the numbers of classes, from 0")
         if mean is None and std is None:
             mean, std = channel_statistics(images)
-        return cls(images, labels, check_channels("mean", mean), check_channels("std", std))
+        mean, std = check_channels("mean", mean), check_channels("std", std)
+        return cls(images, labels, mean, std, check_source(source, len(labels)))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: slice | Tensor) -> "Split":
         """Return the images at a slice or an index tensor as a smaller split: `test[:500]`."""
-        return replace(self, images=self.images[index], labels=self.labels[index])
+        source = None if self.source is None else self.source[index]
+        return replace(self, images=self.images[index], labels=self.labels[index], source=source)
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,19 @@ def check_channels(name: str, values: tuple[float, ...] | None) -> tuple[float, 
             "neither mean nor std, to compute both"
         )
     return numbers
+
+
+def check_source(source: Tensor | np.ndarray | None, n: int) -> Tensor | None:
+    """Return the sources of `n` images as int64, or None where every image is its own."""
+    if source is None:
+        return None
+    source = as_tensor("source", source)
+    if source.shape != (n,) or not holds_integers(source):
+        raise InputError(
+            f"source is {source.dtype} of shape {tuple(source.shape)}: expected integers ({n},), "
+            "equal for images that come from one source; or None"
+        )
+    return source.long()
 
 
 def make_dataset(name, classes, train, test, key, data_dir) -> Dataset:

@@ -4,6 +4,7 @@ The model may be a plain module, a pruned one, an eager quantized one or an expo
 Everything is counted from what would be saved (its state dict) or observed while it runs.
 """
 
+from tutorial_utils.measuring.clustered import accuracy_interval, paired_accuracy
 from tutorial_utils.measuring.counts import (
     compressed_bytes,
     count_by_layer,
@@ -14,7 +15,7 @@ from tutorial_utils.measuring.counts import (
 )
 from tutorial_utils.measuring.machine import describe_machine
 from tutorial_utils.measuring.measurement import Measurement, measure, measure_in_turns
-from tutorial_utils.measuring.prediction import evaluate, predict
+from tutorial_utils.measuring.prediction import correct_answers, evaluate, predict
 from tutorial_utils.measuring.statistics import (
     Difference,
     agreement,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tutorial_utils.data.batches import LabelledBatches, first_inputs
 from tutorial_utils.data.splits import Split
 from tutorial_utils.errors import InputError
+from tutorial_utils.measuring.clustered import accuracy_interval
 from tutorial_utils.measuring.counts import (
     compressed_bytes,
     count_macs,
@@ -16,8 +17,7 @@ from tutorial_utils.measuring.counts import (
     size_bytes,
 )
 from tutorial_utils.measuring.machine import describe_machine
-from tutorial_utils.measuring.prediction import predict_labelled
-from tutorial_utils.measuring.statistics import wilson_interval
+from tutorial_utils.measuring.prediction import correct_answers
 from tutorial_utils.measuring.timing import Latency, time_in_turns
 from tutorial_utils.modes import module_of
 
@@ -26,9 +26,11 @@ from tutorial_utils.modes import module_of
 class Measurement:
     """One row of a comparison.
 
-    ``accuracy`` is between 0 and 1 with its 95 % Wilson interval, sizes are in bytes, ``macs``
-    are multiply-accumulates for one image, ``latency`` maps a batch size to its `Latency`.
-    ``compile_s`` is the one-off compile time in seconds, None for an eager model.
+    ``accuracy`` is between 0 and 1 with its 95 % interval (`accuracy_interval`), sizes are in
+    bytes, ``macs`` are multiply-accumulates for one image, ``latency`` maps a batch size to its
+    `Latency`. ``compile_s`` is the one-off compile time in seconds, None for an eager model.
+    ``correct`` says of each image whether the answer was right, bool (N,), and ``source`` what the
+    image came from (`Split.source`): with them two rows are compared image by image.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Measurement:
     latency: dict[int, Latency]
     compile_s: float | None = None
     machine: dict[str, str] = field(default_factory=describe_machine)
+    correct: Tensor | None = field(default=None, repr=False, compare=False)
+    source: Tensor | None = field(default=None, repr=False, compare=False)
 
     def latency_ms(self, batch_size: int) -> float:
         """Median latency of one batch in milliseconds."""
@@ -120,11 +124,13 @@ def measure_in_turns(
 
 
 def _score(model: Callable, source: Split | LabelledBatches, batch_size: int) -> dict:
-    logits, labels = predict_labelled(model, source, batch_size=batch_size)
-    n_correct = int((logits.argmax(1) == labels).sum())
+    correct = correct_answers(model, source, batch_size=batch_size)
+    origin = source.source if isinstance(source, Split) else None
     return {
-        "accuracy": n_correct / len(labels),
-        "accuracy_interval": wilson_interval(n_correct, len(labels)),
+        "accuracy": int(correct.sum()) / len(correct),
+        "accuracy_interval": accuracy_interval(correct, origin),
+        "correct": correct,
+        "source": origin,
     }
 
 

@@ -39,8 +39,18 @@ def evaluate(
     model: Callable[[Tensor], Tensor], source: Split | LabelledBatches, *, batch_size: int = 500
 ) -> float:
     """Return the fraction of a source that a model gets right (arguments as for `predict`)."""
+    return correct_answers(model, source, batch_size=batch_size).float().mean().item()
+
+
+def correct_answers(
+    model: Callable[[Tensor], Tensor], source: Split | LabelledBatches, *, batch_size: int = 500
+) -> Tensor:
+    """Return of each image whether a model gets it right, bool (N,) (arguments as for `predict`).
+
+    `accuracy_interval` and `paired_accuracy` take these.
+    """
     logits, labels = predict_labelled(model, source, batch_size=batch_size)
-    return (logits.argmax(1) == labels).float().mean().item()
+    return logits.argmax(1) == labels
 
 
 @torch.no_grad()

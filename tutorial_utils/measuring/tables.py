@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tutorial_utils.errors import InputError
+from tutorial_utils.measuring.clustered import paired_accuracy
 from tutorial_utils.measuring.measurement import Measurement
 from tutorial_utils.measuring.timing import Latency, speed_up
 
@@ -29,16 +30,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def comparison_table(measurements: Sequence[Measurement]) -> str:
     """Markdown table of measurements; the first row is the baseline of all ratios.
 
-    Accuracy comes with its 95 % interval and the difference to the baseline in points (1 point
-    is 1 % of the images). Bytes and MACs are followed by their ratio to the baseline (smaller is
-    better), latencies by the speed-up over the baseline (larger is better; see `speed_up`). Times
-    that are not steady are marked "busy", and they have no speed-up. The operators of eager int8
-    models are unknown to torch's counter of MACs.
+    Accuracy comes with its 95 % interval, and with the difference to the baseline in points (1
+    point is 1 % of the images). That has an interval of its own, because both models answered the
+    same images: it is often narrower than that of either accuracy. Bytes and MACs are followed by
+    their ratio to the baseline (smaller is better), latencies by the speed-up over the baseline
+    (larger is better; see `speed_up`). Times that are not steady are marked "busy", and they have
+    no speed-up. The operators of eager int8 models are unknown to torch's counter of MACs.
     """
     if not measurements:
         raise InputError("nothing to compare: expected at least one Measurement, the baseline")
     baseline = measurements[0]
-    header = ["model", "accuracy (95 % interval)", "points", "weights", "non-zero", "file"]
+    header = ["model", "accuracy (95 % interval)", "points (95 %)", "weights", "non-zero", "file"]
     header += ["compressed", "MMACs"]
     header += [f"ms, batch {size} (speed-up)" for size in baseline.latency]
     text = table(header, [_row(measurement, baseline) for measurement in measurements])
@@ -55,7 +57,7 @@ def _row(m: Measurement, baseline: Measurement) -> list[str]:
     return [
         m.name,
         f"{m.accuracy:.1%} ({low:.1%} to {high:.1%})",
-        f"{100 * (m.accuracy - baseline.accuracy):+.1f}",
+        _points(m, baseline),
         f"{m.n_params:,}",
         f"{m.n_nonzero:,}",
         ratio(f"{m.size_bytes / 1e3:,.0f} kB", "size_bytes"),
@@ -63,6 +65,14 @@ def _row(m: Measurement, baseline: Measurement) -> list[str]:
         ratio(f"{m.macs / 1e6:.1f}", "macs") if m.macs else "not counted",
         *(_time(latency, baseline.latency[size]) for size, latency in m.latency.items()),
     ]
+
+
+def _points(m: Measurement, baseline: Measurement) -> str:
+    points = f"{100 * (m.accuracy - baseline.accuracy):+.1f}"
+    if m is baseline or m.correct is None or baseline.correct is None:
+        return points
+    found = paired_accuracy(m.correct, baseline.correct, m.source)
+    return f"{points} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
 
 
 def _time(latency: Latency, baseline: Latency) -> str:
