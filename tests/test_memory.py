@@ -11,7 +11,7 @@ from tutorial_utils import memory
 CODE = """
 import resource, torch
 from tutorial_utils.memory import keep_freed_memory
-{call}
+keep_freed_memory()
 def step():
     tensors = [torch.ones(n * 1_000_000) for n in range(1, 9)]
 def faults():
@@ -21,18 +21,16 @@ for _ in range(30):  # by then the heap has found its size, also without the cal
 before = faults()
 for _ in range(20):
     step()
-print(faults() - before)
+print((faults() - before) * resource.getpagesize() / (20 * 36_000_000 * 4))
 """
-
-
-def page_faults(call: str) -> int:
-    command = [sys.executable, "-c", CODE.format(call=call)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
 def test_blocks_that_were_freed_are_used_again():
-    assert page_faults("keep_freed_memory()") < 0.2 * page_faults("")
+    # Without the call it is most of the pages in one process and none in the next: it depends on
+    # where the heap happens to end.
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.05  # of the pages that the steps use
 
 
 @pytest.mark.parametrize("system", ["darwin", "linux"])
