@@ -40,6 +40,9 @@ progress: .venv/installed
 baselines: .venv/installed
 	$(RUN) tutorial_utils baselines
 
+evidence: .venv/installed
+	$(RUN) tutorial_utils evidence --check
+
 zoo: .venv/installed
 	$(RUN) tutorial_utils zoo
 
@@ -53,4 +56,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test quick smoke results exercises address progress baselines zoo clean
+.PHONY: book html test quick smoke results exercises address progress baselines evidence zoo clean

@@ -12,6 +12,7 @@ One folder for each thing that one does to a model:
 - `recipes`: several of these one after the other
 - `deploying`: compiled models, and files that run without this package
 
+`evidence` holds trainings that take too long for a chapter, and what they stored.
 `plotting` draws the figures of the book, `legacy` holds the older quantization of torch, `check`
 looks at answers to exercises, and `book` runs and renders the notebooks. `storage`, `memory`
 and `errors` are what all of them stand on.

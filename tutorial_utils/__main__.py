@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tutorial_utils.errors import InputError, check_positive
+from tutorial_utils.errors import InputError, check_choice, check_positive
 
 
 class _Refusing(click.Group):
@@ -108,6 +108,35 @@ def zoo(network: tuple[str, ...], again: bool) -> None:
 
     path = find_root() / "book" / "results" / "zoo.json"
     if run_zoo(path, network or NETWORKS, again=again):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("study", nargs=-1)
+@click.option("--arm", multiple=True, help="Only this arm of the study; can be repeated.")
+@click.option("--seed", type=int, multiple=True, help="Only this seed; can be repeated.")
+@click.option("--check", is_flag=True, help="Store nothing; compare one seed with what is stored.")
+def evidence(study: tuple[str, ...], arm: tuple[str, ...], seed: tuple[int, ...], check: bool):
+    """Run the trainings of STUDYs that are not stored yet; by default of all.
+
+    It can be stopped at any moment, and goes on where it was.
+    """
+    from tutorial_utils.evidence import make_again, run_study, studies
+
+    known = studies()
+    for name in study:
+        check_choice("study", name, known)
+    failed = False
+    for found in [known[name] for name in study or sorted(known)]:
+        if not check:
+            run_study(found, arm, seed)
+            continue
+        for name, (stored, again) in make_again(found, arm, *seed[:1]).items():
+            alike = abs(stored - again) <= found.tolerance
+            failed |= not alike
+            verdict = "as stored" if alike else f"differs by more than {found.tolerance}"
+            click.echo(f"{found.name}, {name}: {found.metric} {stored:.4f}, {again:.4f}: {verdict}")
+    if failed:
         raise SystemExit(1)
 
 
