@@ -88,7 +88,7 @@ def load_results(name: str, folder: Path = RESULTS) -> dict[str, list[Row]]:
     """Return what is stored of a study: for each arm one row a seed, in the order of the seeds.
 
     Raises:
-        InputError: when nothing is stored under this name, or the arms have different seeds.
+        InputError: when nothing is stored under this name, or the arms have not the same seeds.
     """
     rows = _read(name, folder)
     if not rows:
@@ -98,9 +98,7 @@ def load_results(name: str, folder: Path = RESULTS) -> dict[str, list[Row]]:
         by_arm.setdefault(row["arm"], []).append(row)
     seeds = {arm: [row["seed"] for row in found] for arm, found in by_arm.items()}
     if len({tuple(found) for found in seeds.values()}) > 1:
-        raise InputError(
-            f"{name}: the arms have different seeds, {seeds}: run the study to its end"
-        )
+        raise InputError(f"{name}: seeds differ between arms, {seeds}: run the study to its end")
     return by_arm
 
 
