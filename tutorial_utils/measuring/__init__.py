@@ -29,6 +29,7 @@ from tutorial_utils.measuring.timing import (
     Latency,
     SpeedUp,
     Timer,
+    fastest_ms,
     measure_latency,
     speed_up,
     time_in_turns,

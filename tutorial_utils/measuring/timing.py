@@ -15,7 +15,15 @@ from tutorial_utils.modes import device_of, in_eval_mode
 with errors_only("torch.utils.cpp_extension"):  # which notes that there is no GPU, of no use to us
     from torch.utils.benchmark import Timer, timer  # `timer()` waits for a GPU, then reads a clock
 
-__all__ = ["Latency", "SpeedUp", "Timer", "measure_latency", "speed_up", "time_in_turns"]
+__all__ = [
+    "Latency",
+    "SpeedUp",
+    "Timer",
+    "fastest_ms",
+    "measure_latency",
+    "speed_up",
+    "time_in_turns",
+]
 
 STEADY = 1.3
 WARM_UP = 3  # rounds
@@ -94,6 +102,20 @@ def measure_latency(
     True
     """
     return time_in_turns([run], inputs, n_rounds=n_rounds)[0]
+
+
+def fastest_ms(
+    run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, *, n_calls: int = 8
+) -> float:
+    """The shortest of some calls in milliseconds: what a call costs when nothing comes between.
+
+    It is for the cost of a single layer. What a user waits for is the median (`measure_latency`).
+
+    >>> fastest_ms(torch.nn.Identity(), torch.zeros(1)) < 10
+    True
+    """
+    with in_eval_mode(run) as call, torch.inference_mode():
+        return 1e3 * min(_time(call, inputs) for _ in range(n_calls))
 
 
 def time_in_turns(

@@ -10,6 +10,7 @@ from tutorial_utils.models.resnet import (
     MODELS,
     Block,
     ResNet,
+    initialize_,
     make_model,
     resnet8,
     resnet20,

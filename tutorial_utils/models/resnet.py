@@ -61,14 +61,36 @@ class ResNet(nn.Module):
         self.stage3 = make_stage(n_blocks, 2 * width, 4 * width, stride=2)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(4 * width, n_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        _draw_convolutions_(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         out = self.relu(self.bn(self.conv(inputs)))
         out = self.stage3(self.stage2(self.stage1(out)))
         return self.fc(self.pool(out).flatten(1))
+
+
+def initialize_(model: nn.Module) -> nn.Module:
+    """Give a network new random weights, drawn as those of a new `ResNet`, and return it.
+
+    A network whose layers were made smaller can so be trained from the start.
+
+    >>> model = nn.Sequential(nn.BatchNorm2d(2))
+    >>> _ = nn.init.zeros_(model[0].weight)
+    >>> initialize_(model)[0].weight.tolist()
+    [1.0, 1.0]
+    """
+    for module in model.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    _draw_convolutions_(model)
+    return model
+
+
+def _draw_convolutions_(model: nn.Module) -> None:
+    """Source: He et al., Delving Deep into Rectifiers (2015), section 2.2."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def make_stage(n_blocks: int, n_in: int, n_out: int, stride: int) -> nn.Sequential:

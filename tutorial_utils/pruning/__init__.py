@@ -55,3 +55,4 @@ from tutorial_utils.pruning.sparse_formats import (
     storage_bytes,
     to_csr,
 )
+from tutorial_utils.pruning.widths import prune_by_cost

@@ -18,6 +18,12 @@ _OUTPUT_CUTS = (
     torch_pruning.prune_batchnorm_out_channels,
 )
 
+_INPUT_CUTS = (
+    torch_pruning.prune_conv_in_channels,
+    torch_pruning.prune_depthwise_conv_out_channels,  # its inputs are its outputs
+    torch_pruning.prune_linear_in_channels,
+)
+
 
 def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> list[Group]:
     """The groups of torch-pruning, without those that cut a skipped layer or the output layer."""
@@ -51,6 +57,23 @@ def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> lis
 def output_cuts(group: Group) -> list:
     """The items of a group that cut output channels of a layer with weights."""
     return [item for item in group if item.dep.handler in _OUTPUT_CUTS]
+
+
+def removed_widths(group: Group) -> dict[nn.Module, tuple[int, int]]:
+    """How many inputs and outputs each convolution or linear layer loses with one channel.
+
+    A linear layer behind a flattening loses several inputs.
+    """
+    lost: dict[nn.Module, tuple[int, int]] = {}
+    for item in group:
+        layer = item.dep.target.module
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            n_in, n_out = lost.get(layer, (0, 0))
+            n = len(item.idxs) // len(group[0].idxs)
+            n_in += n * (item.dep.handler in _INPUT_CUTS)
+            n_out += n * (item.dep.handler in _OUTPUT_CUTS)
+            lost[layer] = n_in, n_out
+    return lost
 
 
 def cut_layers(group: Group, model: nn.Module) -> list[str]:

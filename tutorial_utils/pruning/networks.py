@@ -7,23 +7,22 @@ finds these groups by tracing the network; which channels go is decided here.
 
 import copy
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch_pruning.dependency import Group
 
-from tutorial_utils.errors import InputError, check_choice, check_finite, check_fraction
+from tutorial_utils.errors import InputError, check_choice, check_fraction
 from tutorial_utils.measuring.counts import count_macs
-from tutorial_utils.pruning.channels import channel_scores
 from tutorial_utils.pruning.coupling import (
     check_it_runs,
     cut_group,
     cut_layers,
     find_groups,
-    output_cuts,
 )
-from tutorial_utils.pruning.masks import SCOPES, mask_from_scores, prunable_layers
+from tutorial_utils.pruning.masks import SCOPES, mask_from_scores
+from tutorial_utils.pruning.scoring import group_scores, layer_scores
 
 
 def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
@@ -84,10 +83,10 @@ def prune_channels(
     if round_to < 1:
         raise InputError(f"round_to={round_to}: expected a number of channels of at least 1")
     smaller = copy.deepcopy(model).requires_grad_(True)
-    by_name = _layer_scores(smaller, criterion)
+    by_name = layer_scores(smaller, criterion)
     by_layer = {smaller.get_submodule(name): scores for name, scores in by_name.items()}
     groups = find_groups(smaller, example, skip)
-    scores = [_group_scores(group, by_layer) for group in groups]
+    scores = [group_scores(group, by_layer) for group in groups]
     if scope == "layer":
         n_kept = [math.floor(len(s) * (1 - ratio) + 1e-6) for s in scores]
         if not min(n_kept):
@@ -98,13 +97,27 @@ def prune_channels(
     else:
         mask = mask_from_scores(torch.cat(scores), ratio)
         n_kept = [int(part.sum()) for part in mask.split([len(s) for s in scores])]
+    n_kept = [
+        min(len(s), max(1, round(n / round_to)) * round_to)
+        for s, n in zip(scores, n_kept, strict=True)
+    ]
+    cut_to_widths(smaller, example, groups, scores, n_kept)
+    return restore_modes(smaller, model)
+
+
+def cut_to_widths(
+    smaller: nn.Module,
+    example: Tensor,
+    groups: Sequence[Group],
+    scores: Sequence[Tensor],
+    n_kept: Sequence[int],
+) -> None:
+    """Cut a network: of each of its groups the channels of the lowest scores, but for `n_kept`."""
     for group, s, n in zip(groups, scores, n_kept, strict=True):
-        n = min(len(s), max(1, round(n / round_to)) * round_to)
         lowest = s.sort(stable=True).indices[: len(s) - n]
         if len(lowest):
             cut_group(group, lowest.tolist(), smaller)
     check_it_runs(smaller, example)
-    return _restore_modes(smaller, model)
 
 
 def prune_to_macs(
@@ -130,7 +143,7 @@ def prune_to_macs(
     """
     if not 0 < fraction < 1:
         raise InputError(f"fraction={fraction}: expected a part of the MACs between 0 and 1")
-    scores = _layer_scores(model, criterion)  # once: "random" must be the same in every trial
+    scores = layer_scores(model, criterion)  # once: "random" must be the same in every trial
 
     def prune(ratio):
         return prune_channels(
@@ -155,47 +168,6 @@ def prune_to_macs(
     return best
 
 
-def _layer_scores(model: nn.Module, criterion: str | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Scores of the channels by the name of the layer, checked if they were given."""
-    if criterion == "taylor":
-        raise InputError("criterion='taylor': pass criterion=taylor_scores(model, batches)")
-    if criterion == "bn_scale":
-        norms = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)]
-        return {name: channel_scores(bn, bn, "bn_scale") for name, bn in norms}
-    layers = prunable_layers(model)
-    if isinstance(criterion, str):
-        return {name: channel_scores(m, criterion=criterion) for name, m in layers.items()}
-    modules = dict(model.named_modules())
-    for name, scores in criterion.items():
-        check_finite(f"scores of layer {name!r}", scores)
-        n_channels = len(modules[name].weight) if name in modules else 0
-        if scores.shape != (n_channels,):
-            raise InputError(
-                f"scores of layer {name!r} have shape {tuple(scores.shape)}, the model has "
-                f"{n_channels} channels there: make the scores for this model"
-            )
-    return dict(criterion)
-
-
-def _group_scores(group: Group, scores: Mapping[nn.Module, Tensor]) -> Tensor:
-    """Score of each channel of a group: the mean over its layers, each divided by its own mean."""
-    total = torch.zeros(len(group[0].idxs))
-    n_layers = torch.zeros(len(group[0].idxs))
-    for item in output_cuts(group):
-        if item.dep.target.module in scores:
-            values = scores[item.dep.target.module].float().cpu()
-            values = values / values.mean().clamp(min=torch.finfo(torch.float32).tiny)
-            where = torch.tensor(item.root_idxs)
-            total.index_add_(0, where, values[item.idxs])
-            n_layers.index_add_(0, where, torch.ones(len(where)))
-    if not n_layers.all():
-        raise InputError(
-            f"no scores for the channels of {group[0].dep.target.module}: the criterion does not "
-            "cover this layer; put it into skip or use 'l1'"
-        )
-    return total / n_layers
-
-
 def _largest_ratio(model: nn.Module, example: Tensor, scope: str, skip: Collection[str]) -> float:
     """The ratio that leaves one channel in the narrowest group, or in each group."""
     groups = find_groups(copy.deepcopy(model).requires_grad_(True), example, skip)
@@ -203,7 +175,7 @@ def _largest_ratio(model: nn.Module, example: Tensor, scope: str, skip: Collecti
     return 1 - 1 / (min(widths) if scope == "layer" else sum(widths))
 
 
-def _restore_modes(smaller: nn.Module, model: nn.Module) -> nn.Module:
+def restore_modes(smaller: nn.Module, model: nn.Module) -> nn.Module:
     """Training flags and memory format of the original, which tracing and cutting change."""
     for new, old in zip(smaller.modules(), model.modules(), strict=True):
         new.training = old.training
