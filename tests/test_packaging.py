@@ -83,8 +83,8 @@ def module_imports(path):
 
 
 # Groups that need an extra: when they are imported, and not before a function is called.
-AT_ONCE = {"plotting.py": ["plots"], "book": ["book"]}
-LATER = {"deploying": ["onnx", "executorch"]}
+AT_ONCE = {"plotting": ["plots"], "book": ["book"]}
+LATER = {"plotting": ["notebooks"], "deploying": ["onnx", "executorch"]}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

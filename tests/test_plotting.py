@@ -1,10 +1,18 @@
 """What the figures draw, where a mistake would not show at once."""
 
+import base64
+import io
+from itertools import combinations
+
+import IPython.display
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
 
 from tutorial_utils import plotting
+from tutorial_utils.errors import InputError
 
 
 @pytest.fixture
@@ -41,8 +49,7 @@ def images(n):
 
 
 def test_each_image_stands_in_its_place_with_its_title(ax):
-    plotting.show_images(images(3), ["a", "b", "c"], n_columns=2)
-    axes = plt.gcf().axes
+    axes = plotting.show_images(images(3), ["a", "b", "c"], n_columns=2).axes
     assert [ax.get_title() for ax in axes] == ["a", "b", "c", ""]
     assert not any(ax.axison for ax in axes)
     for ax, image in zip(axes, images(3), strict=False):
@@ -128,8 +135,8 @@ def test_only_the_named_curves_get_a_label_and_all_are_drawn(ax):
 
 def test_the_targets_of_an_image_stand_below_it(ax):
     hard, soft = torch.eye(2), torch.tensor([[0.75, 0.25], [0.125, 0.875]])
-    plotting.show_soft_targets(images(2), {"label": hard, "teacher": soft}, ["cat", "dog"])
-    axes = plt.gcf().axes
+    targets = {"label": hard, "teacher": soft}
+    axes = plotting.show_soft_targets(images(2), targets, ["cat", "dog"]).axes
     shown = [ax.images[0].get_array().tolist() for ax in axes[:2]]
     assert shown == images(2).permute(0, 2, 3, 1).tolist()
     heights = [[height for _, height in bars(ax)] for ax in axes[2:]]
@@ -171,3 +178,123 @@ def test_neighbouring_models_look_different(ax):
     plotting.plot_pareto(ax, range(1, 31), range(30), [str(i) for i in range(30)])
     looks = [(line.get_marker(), line.get_color()) for line in ax.lines[1:]]
     assert len(set(looks)) == 30
+
+
+def test_a_technique_has_its_colour_and_marker_and_an_interval_is_drawn(ax):
+    intervals = [(0.8, 1.0), (0.5, 0.75)]
+    plotting.plot_pareto(ax, [3, 1], [0.9, 0.7], ["a", "b"], ["float", "ptq"], intervals)
+    looks = [(line.get_color(), line.get_marker()) for line in ax.lines[1:]]
+    assert looks == [(plotting.COLOURS[t], plotting.MARKERS[t]) for t in ("float", "ptq")]
+    drawn = [collection.get_segments()[0].tolist() for collection in ax.collections]
+    assert drawn == [[[3, 0.8], [3, 1.0]], [[1, 0.5], [1, 0.75]]]
+    with pytest.raises(InputError, match="did you mean 'qat'"):
+        plotting.plot_pareto(ax, [1], [1], ["a"], ["qta"])
+
+
+def extents(texts):
+    texts[0].figure.draw_without_rendering()
+    return [text.get_window_extent() for text in texts if text.get_text()]
+
+
+def assert_apart(boxes):
+    for a, b in combinations(boxes, 2):
+        assert not a.padded(-0.5).overlaps(b.padded(-0.5))
+
+
+def test_names_of_crowded_points_cover_neither_each_other_nor_the_points(ax):
+    ax.set(xlabel="kB", ylabel="accuracy")
+    costs, values = [40, 41, 42, 43, 200, 210], [0.90, 0.901, 0.902, 0.899, 0.95, 0.951]
+    names = [f"a model number {i}" for i in range(6)]
+    plotting.plot_pareto(ax, costs, values, names)
+    boxes = extents([text for text in ax.texts if text.get_text()])
+    assert len(boxes) == 6
+    assert_apart(boxes)
+    for x, y in ax.transData.transform(list(zip(costs, values, strict=True))):
+        assert not any(box.contains(x, y) for box in boxes)
+    frame = ax.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+
+
+def test_names_stand_at_the_end_of_their_line_in_its_colour_without_overlap(ax):
+    for i, name in enumerate(("near", "nearer", "nearest")):
+        ax.plot([0, 1], [0, 1 + i / 100], label=name)
+    plotting.plot_intervals(ax, [0, 1], [0, 5], [(0, 0), (4, 6)], label="far", colour="black")
+    ax.axhline(3, label="level")
+    ax.plot([0, 1], [9, 9])  # has no name
+    ax.legend()
+    assert plotting.label_directly(ax) is ax
+    names = {text.get_text(): text for text in ax.texts}
+    assert set(names) == {"near", "nearer", "nearest", "far", "level"} and ax.get_legend() is None
+    assert names["near"].get_color() == plotting.ink(ax.lines[0].get_color())
+    boxes = dict(zip(names, extents(list(names.values())), strict=True))
+    assert_apart(boxes.values())
+    middle = {name: (box.y0 + box.y1) / 2 for name, box in boxes.items()}
+    assert sorted(middle, key=middle.get) == ["near", "nearer", "nearest", "level", "far"]
+    _, y = ax.transData.transform((1, 5))
+    assert middle["far"] == pytest.approx(y, abs=2)  # nothing pushed it
+    assert max(box.x0 for box in boxes.values()) - min(box.x0 for box in boxes.values()) < 5
+
+
+def test_labelling_nothing_is_no_error(ax):
+    ax.plot([0, 1])
+    assert not plotting.label_directly(ax).texts
+
+
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("technique", plotting.COLOURS)
+def test_a_name_in_the_colour_of_a_technique_can_be_read(technique):
+    colour = plotting.COLOURS[technique]
+    darker = plotting.ink(colour)
+    assert 1.05 / (luminance(darker) + 0.05) >= 4.5
+    assert 1.05 / (luminance(colour) + 0.05) >= 2  # a line is thicker than a letter
+    ratios = [a / b for a, b in zip(to_rgb(darker), to_rgb(colour), strict=True) if b]
+    assert max(ratios) - min(ratios) < 0.02  # the same hue
+
+
+def test_techniques_can_be_told_apart_without_colour_and_float_is_grey():
+    assert len(set(plotting.MARKERS.values())) == len(set(plotting.COLOURS.values())) == 8
+    assert set(plotting.MARKERS) == set(plotting.COLOURS)
+    assert len(set(to_rgb(plotting.COLOURS["float"]))) == 1
+    assert plt.rcParams["axes.prop_cycle"].by_key()["color"][0] == plotting.COLOURS["ptq"]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed: (data, metadata) of each output."""
+    outputs = []
+    monkeypatch.setattr(
+        IPython.display,
+        "display",
+        lambda data, metadata, raw: outputs.append((data, metadata["image/png"])),
+    )
+    return outputs
+
+
+def test_a_figure_is_shown_once_with_its_text_small_and_sharp(ax, shown):
+    ax.plot([1, 2])
+    ax.set(xlabel="bits", ylabel="accuracy")
+    plotting.show(ax.figure, alt="Accuracy rises with bits.")
+    ((data, metadata),) = shown
+    assert data["text/plain"] == metadata["alt"] == "Accuracy rises with bits."
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert picture.width // 2 == metadata["width"] and 400 < metadata["width"] < 600
+    assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert len(data["image/png"]) < 40_000
+    assert "photograph" not in metadata
+    assert not plt.get_fignums()
+
+
+def test_photographs_are_marked_so_that_no_page_changes_their_colours(shown):
+    plotting.show(plotting.show_images(images(2), ["a", "b"]), alt="Two images of the data.")
+    assert shown[0][1]["photograph"] is True
+
+
+@pytest.mark.parametrize("alt", ["", "a figure"])
+def test_a_figure_without_a_text_is_refused(ax, alt, shown):
+    with pytest.raises(InputError, match="says what the figure shows"):
+        plotting.show(ax.figure, alt=alt)
+    assert not shown
