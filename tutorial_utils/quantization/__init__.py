@@ -28,3 +28,4 @@ from tutorial_utils.quantization.qat import (
 from tutorial_utils.quantization.quantizers import default_backend, why_no_int8_kernels
 from tutorial_utils.quantization.ranges import histogram_range, minmax_range, percentile_range
 from tutorial_utils.quantization.weights import quantize_weights
+from tutorial_utils.storage import load_packed, pack_bits, save_packed, unpack_bits

@@ -30,9 +30,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], made_from: str = "") -
     Raises:
         InputError: when the file cannot be written.
     """
-    plain = {name: values.detach().cpu().contiguous() for name, values in tensors.items()}
     with replacing(path) as temporary:
-        temporary.write_bytes(save(plain, {"sha256": sha256_of(plain, made_from)}))
+        temporary.write_bytes(tensor_bytes(tensors, made_from))
+
+
+def tensor_bytes(tensors: dict[str, Tensor], made_from: str = "") -> bytes:
+    """What `write_tensors` writes."""
+    plain = {name: values.detach().cpu().contiguous() for name, values in tensors.items()}
+    return save(plain, {"sha256": sha256_of(plain, made_from)})
 
 
 def read_tensors(path: Path, made_from: str = "") -> dict[str, Tensor]:
