@@ -158,7 +158,7 @@ def test_the_cells_of_the_notebooks_need_no_more_than_their_extra():
             if cell.cell_type == "code" and not cell.source.startswith("%"):
                 assert imports(cell.source)[1] <= allowed, f"{path.name}: {cell.source}"
     # Cells say `from tutorial_utils.book import claim`, which needs these modules of the group.
-    for name in ("__init__", "claims", "output"):
+    for name in ("__init__", "claims", "drawing", "output"):
         path = ROOT / "tutorial_utils" / "book" / f"{name}.py"
         assert module_imports(path)[0] <= allowed
 

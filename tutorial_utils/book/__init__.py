@@ -1,8 +1,9 @@
 """What makes the book, and nobody needs for compressing: notebooks, claims, pages, exercises.
 
-A notebook imports three functions from here: `claim`, `say` and `keep`. The commands import the
-modules.
+A notebook imports four functions from here: `claim`, `say`, `keep` and `diagram`. The commands
+import the modules.
 """
 
 from tutorial_utils.book.claims import claim
+from tutorial_utils.book.drawing import diagram
 from tutorial_utils.book.output import keep, say

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from tutorial_utils.book.exercises import page_from
+from tutorial_utils.book.figures import prepare_figures_
 from tutorial_utils.book.notebooks import (
     chapters,
     kept_results,
@@ -78,7 +79,7 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
         for path in chapters(root / "notebooks" / folder):
             executed = notebooks / folder / path.name
             page = page_from(read_notebook(executed if executed.exists() else path))
-            write_notebook(page, target / "notebooks" / shown / path.name)
+            write_notebook(prepare_figures_(page), target / "notebooks" / shown / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     kept = page_results(root, chapters(target / "notebooks"))
     config["sphinx"]["config"]["myst_substitutions"] = kept
