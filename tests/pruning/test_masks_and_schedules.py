@@ -18,8 +18,8 @@ from tutorial_utils.pruning import (
     keep_masked,
     magnitude_scores,
     make_masks,
-    mask_2_of_4,
     mask_from_scores,
+    masks_from_scores,
     prunable_layers,
     prune_gradually,
     random_scores,
@@ -88,30 +88,6 @@ def test_random_masks_hit_large_and_small_weights_alike():
     assert abs(mask[:5000].float().mean() - 0.5) < 0.03  # 4 standard errors
 
 
-# -- 2:4 -----------------------------------------------------------------------------------------
-
-
-def test_2_of_4_by_hand_on_a_convolution():
-    weight = torch.tensor([1.0, 2, 3, 4, 8, 7, 6, 5, 0, -9, 9, 0.5, 1, 1, 1, 1]).view(1, 4, 2, 2)
-    kept = mask_2_of_4(weight).flatten().int().tolist()
-    assert kept == [0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1]
-
-
-def test_2_of_4_keeps_the_two_largest_of_every_group():
-    weight = torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(0))
-    mask = mask_2_of_4(weight).view(-1, 4)
-    magnitudes = weight.abs().view(-1, 4)
-    assert (mask.sum(1) == 2).all()
-    smallest_kept = magnitudes.masked_fill(~mask, torch.inf).amin(1)
-    largest_removed = magnitudes.masked_fill(mask, -torch.inf).amax(1)
-    assert (smallest_kept > largest_removed).all()
-
-
-def test_2_of_4_refuses_rows_that_do_not_divide():
-    with pytest.raises(InputError, match="27 inputs.*multiple of 4"):
-        mask_2_of_4(torch.randn(16, 3, 3, 3))
-
-
 # -- models --------------------------------------------------------------------------------------
 
 
@@ -140,6 +116,21 @@ def test_global_and_layer_scope_remove_the_same_number_in_different_places(model
     for mask in by_layer.values():
         assert sparsity_of({"": mask}) == pytest.approx(0.6, abs=0.05)
     assert across["fc"].all()
+
+
+def test_within_outputs_each_loses_the_same_number(model):
+    masks = make_masks(model, 0.6, scope="output")
+    for name, layer in prunable_layers(model).items():
+        assert masks[name].shape == layer.weight.shape
+        for row, mask in zip(layer.weight, masks[name], strict=True):
+            assert torch.equal(mask, mask_from_scores(row.abs(), 0.6))
+
+
+def test_masks_from_scores_are_those_of_the_scores_and_not_of_the_weights(model):
+    scores = {name: -layer.weight.abs() for name, layer in prunable_layers(model).items()}
+    for scope in ("global", "layer", "output"):
+        smallest = masks_from_scores(scores, 0.5, scope)
+        assert torch.equal(smallest["fc"], ~make_masks(model, 0.5, scope=scope)["fc"])
 
 
 def test_only_convolution_and_linear_weights_are_pruned(model):
@@ -326,8 +317,6 @@ def test_weights_that_are_not_finite_are_refused_by_name(model, bad):
     for scope in ("layer", "global"):
         with pytest.raises(InputError, match="stage2.0.conv1"):
             make_masks(model, 0.5, scope=scope)
-    with pytest.raises(InputError, match="NaN"):
-        mask_2_of_4(torch.tensor([[1.0, 2.0, 3.0, bad]]))
 
 
 def test_other_refusals(model):

@@ -6,6 +6,7 @@ smaller: by hand from a chain of two (`remove_channels`), or from a whole networ
 share channels (`prune_channels`, `prune_to_macs`).
 """
 
+from tutorial_utils.pruning.batch_norm import reestimate_batch_norm_
 from tutorial_utils.pruning.channels import (
     channel_scores,
     mask_channels,
@@ -34,14 +35,15 @@ from tutorial_utils.pruning.masks import (
     apply_masks_,
     magnitude_scores,
     make_masks,
-    mask_2_of_4,
     mask_from_scores,
+    masks_from_scores,
     prunable_layers,
     random_scores,
     scan_sensitivity,
     sparsity_of,
 )
 from tutorial_utils.pruning.networks import coupled_layers, prune_channels, prune_to_macs
+from tutorial_utils.pruning.patterns import mask_2_of_4, masks_2_of_4
 from tutorial_utils.pruning.schedules import (
     cubic_sparsity,
     keep_masked,
@@ -55,4 +57,5 @@ from tutorial_utils.pruning.sparse_formats import (
     storage_bytes,
     to_csr,
 )
+from tutorial_utils.pruning.wanda import wanda_scores
 from tutorial_utils.pruning.widths import prune_by_cost

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tutorial_utils.errors import InputError, check_choice, check_finite, check_fraction
 
 Masks = dict[str, Tensor]
-SCOPES = ("global", "layer")  # what is ranked together: all layers, or each by itself
+SCOPES = ("global", "layer", "output")  # what is ranked together
 
 
 def magnitude_scores(weight: Tensor) -> Tensor:
@@ -59,30 +59,6 @@ def mask_from_scores(scores: Tensor, sparsity: float) -> Tensor:
     return mask.view(scores.shape)
 
 
-def mask_2_of_4(weight: Tensor) -> Tensor:
-    """Mask of the 2:4 pattern: of each four neighbours along the input, the two largest stay.
-
-    The weight is seen as a matrix (outputs, inputs x kernel), as a matrix product would use it.
-
-    Raises:
-        InputError: NaN weights, or rows whose length is not a multiple of 4.
-
-    Source: Mishra et al. 2021, "Accelerating Sparse Deep Neural Networks", section 3.
-
-    >>> mask_2_of_4(torch.tensor([[1.0, -4.0, 3.0, 2.0]]))
-    tensor([[False,  True,  True, False]])
-    """
-    check_finite("weight", weight)
-    if weight[0].numel() % 4:
-        raise InputError(
-            f"weight of shape {tuple(weight.shape)}: {weight[0].numel()} inputs for each output, "
-            "expected a multiple of 4; leave this layer dense"
-        )
-    groups = magnitude_scores(weight).reshape(-1, 4)
-    smallest = groups.sort(dim=1, stable=True).indices[:, :2]
-    return torch.ones_like(groups, dtype=torch.bool).scatter_(1, smallest, False).view(weight.shape)
-
-
 def prunable_layers(model: nn.Module, skip: Collection[str] = ()) -> dict[str, nn.Module]:
     """The convolutions and linear layers of a model by name, without those in `skip`.
 
@@ -118,8 +94,7 @@ def make_masks(
     Args:
         model: not changed.
         sparsity: fraction of the weights in all layers that are not in `skip`.
-        scope: "layer" removes the same fraction in each layer; "global" ranks all weights
-            together, so that layers with many small weights lose more.
+        scope: as in `masks_from_scores`.
         score: from the weight of a layer to scores of the same shape.
         skip: names of layers to leave alone.
 
@@ -132,13 +107,42 @@ def make_masks(
     >>> make_masks(model, 0.5)["0"], make_masks(model, 0.5, scope="layer")["0"]
     (tensor([[True, True]]), tensor([[False,  True]]))
     """
-    check_choice("scope", scope, SCOPES)
     layers = prunable_layers(model, skip)
     for name, layer in layers.items():
         check_finite(f"weight of layer {name!r}", layer.weight)
     scores = {name: score(layer.weight) for name, layer in layers.items()}
+    return masks_from_scores(scores, sparsity, scope)
+
+
+def masks_from_scores(
+    scores: Mapping[str, Tensor], sparsity: float, scope: str = "global"
+) -> Masks:
+    """Masks that remove the fraction `sparsity` of the weights with the lowest scores.
+
+    Args:
+        scores: by name of the layer, in the shape of its weight.
+        sparsity: fraction of all weights, at least 0 and below 1.
+        scope: what is ranked together. "global": the weights of all layers, so that some layers
+            lose more. "layer": each layer loses the same fraction. "output": each output of each
+            layer loses the same fraction of its weights.
+
+    Raises:
+        InputError: bad sparsity or scope, scores that are not finite.
+
+    >>> scores = {"a": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}
+    >>> masks_from_scores(scores, 0.5)["a"], masks_from_scores(scores, 0.5, "output")["a"]
+    (tensor([[False, False],
+            [ True,  True]]), tensor([[False,  True],
+            [False,  True]]))
+    """
+    check_choice("scope", scope, SCOPES)
     if scope == "layer":
         return {name: mask_from_scores(values, sparsity) for name, values in scores.items()}
+    if scope == "output":
+        return {
+            name: torch.stack([mask_from_scores(row, sparsity) for row in values])
+            for name, values in scores.items()
+        }
     flat = mask_from_scores(torch.cat([s.flatten() for s in scores.values()]), sparsity)
     parts = flat.split([s.numel() for s in scores.values()])
     return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
