@@ -13,6 +13,7 @@ from tutorial_utils.quantization.affine import (
     quantize,
 )
 from tutorial_utils.quantization.exporting import export_graph, export_program
+from tutorial_utils.quantization.learned import first_scale, learned_fake_quantize
 from tutorial_utils.quantization.ptq import (
     count_quantized,
     float_layers,

@@ -13,7 +13,7 @@ Integer-Arithmetic-Only Inference"; torchao's guides to PT2E quantization.
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from tutorial_utils.quantization.conv_bn import (
 )
 from tutorial_utils.quantization.exporting import export_graph
 from tutorial_utils.quantization.quantizers import (
+    TrainedFakeQuantize,
     convert_pt2e,
     default_backend,
     make_quantizer,
@@ -52,6 +53,7 @@ def quantize_ptq(
     calibration: Calibration,
     *,
     n_bits: int = 8,
+    other_bits: Mapping[str, int] | None = None,
     per_channel: bool = True,
     skip: str | Collection[str] = (),
     backend: str | None = None,
@@ -65,6 +67,7 @@ def quantize_ptq(
             (N, C, H, W), normalised as for the model; a `Split`; or a `DataLoader`, all of which
             is used.
         n_bits: bits of the weights, 2 to 8. Activations have 8.
+        other_bits: bits of the weights of some modules, by their name, in the place of `n_bits`.
         per_channel: one weight scale for each output channel, else one for each layer.
         skip: names of modules that stay in float, as in `model.named_modules()`, or one name.
         backend: "x86" or "arm"; None for the one of this processor.
@@ -73,9 +76,9 @@ def quantize_ptq(
         Quantized graph for any batch size, on the CPU. Its `eval()` and `train()` change nothing.
 
     Raises:
-        InputError: bad n_bits, backend or calibration data, an unknown name in `skip`, a
-            convolution padded with anything but a number of zeros, or nothing in the model could
-            be quantized. What else stayed in float, `float_layers` tells.
+        InputError: bad n_bits, backend or calibration data, an unknown name in `skip` or
+            `other_bits`, a convolution padded with anything but a number of zeros, or nothing in
+            the model could be quantized. What else stayed in float, `float_layers` tells.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     >>> quantized = quantize_ptq(model, torch.rand(8, 3, 8, 8))
@@ -84,7 +87,13 @@ def quantize_ptq(
     """
     batches = calibration_batches(calibration)
     prepared = prepare_graph(
-        model, batches[0], n_bits=n_bits, per_channel=per_channel, skip=skip, backend=backend
+        model,
+        batches[0],
+        n_bits=n_bits,
+        other_bits=other_bits,
+        per_channel=per_channel,
+        skip=skip,
+        backend=backend,
     )
     with torch.no_grad():
         for batch in batches:
@@ -125,22 +134,29 @@ def prepare_graph(
     example: Tensor,
     *,
     n_bits: int,
+    other_bits: Mapping[str, int] | None,
     per_channel: bool,
     skip: str | Collection[str],
     backend: str | None,
-    for_training: bool = False,
+    trained: type[TrainedFakeQuantize] | None = None,
 ) -> GraphModule:
     """Graph of a copy of the model with observers or fake quantizers, for any batch size."""
     skip = {skip} if isinstance(skip, str) else set(skip)
+    other_bits = dict(other_bits or {})
     names = {name for name, _ in model.named_modules() if name}
-    for name in sorted(skip - names):
-        raise InputError(f"skip={name!r}: no module of that name{suggest(name, names)}")
-    backend = backend or default_backend()
+    for argument, given in (("skip", skip), ("other_bits", set(other_bits))):
+        for name in sorted(given - names):
+            raise InputError(f"{argument}={name!r}: no module of that name{suggest(name, names)}")
     quantizer = make_quantizer(
-        backend, n_bits, per_channel=per_channel, skip=skip, for_training=for_training
+        backend or default_backend(),
+        n_bits,
+        other_bits=other_bits,
+        per_channel=per_channel,
+        skip=skip,
+        trained=trained,
     )
     graph = copy.deepcopy(model) if isinstance(model, GraphModule) else export_graph(model, example)
-    if not for_training:
+    if not trained:
         return prepare_pt2e(graph, quantizer)
     pairs = find_conv_bn(graph, model)
     return unfold_conv_bn(prepare_pt2e(graph, quantizer), model, pairs)

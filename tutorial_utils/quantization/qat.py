@@ -4,7 +4,7 @@ Source: Jacob et al. 2018, section 3; torchao's guide to PT2E quantization-aware
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from tutorial_utils.errors import InputError
 from tutorial_utils.quantization.calibration import Calibration, calibration_batches
 from tutorial_utils.quantization.conv_bn import ConvBN, fold_conv_bn
 from tutorial_utils.quantization.ptq import NOTHING, convert_graph, prepare_graph
-from tutorial_utils.quantization.quantizers import TrainedFakeQuantize
+from tutorial_utils.quantization.quantizers import LearnedFakeQuantize, TrainedFakeQuantize
 
 
 def prepare_qat(
@@ -22,6 +22,8 @@ def prepare_qat(
     calibration: Calibration,
     *,
     n_bits: int = 8,
+    learned_scales: bool = False,
+    other_bits: Mapping[str, int] | None = None,
     per_channel: bool = True,
     skip: str | Collection[str] = (),
     backend: str | None = None,
@@ -35,6 +37,10 @@ def prepare_qat(
     no batch norms to train. The ranges start from the calibration data, so that training starts
     where post-training quantization ends; a batch of it is enough.
 
+    With `learned_scales`, the scales of the weights are parameters that are trained with them
+    (see `learned_fake_quantize`), the best way that we know below 4 bits. Otherwise they follow
+    the largest weight of each channel.
+
     Returns:
         Trainable graph on the CPU in eval mode, with `train`, `eval` and `copy.deepcopy` as for
         any module. Ranges move in training mode only, so evaluating changes nothing. Batch norms
@@ -47,10 +53,11 @@ def prepare_qat(
         model,
         batches[0],
         n_bits=n_bits,
+        other_bits=other_bits,
         per_channel=per_channel,
         skip=skip,
         backend=backend,
-        for_training=True,
+        trained=LearnedFakeQuantize if learned_scales else TrainedFakeQuantize,
     )
     fake_quantizers = _fake_quantizers(prepared.eval())
     if not fake_quantizers:

@@ -1,16 +1,19 @@
 """What is quantized, and how: the quantizers of torchao for x86 and ARM, in our setting."""
 
 import dataclasses
+import math
 import platform
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 
 from tutorial_utils.errors import check_choice
 from tutorial_utils.logs import errors_only
-from tutorial_utils.quantization.affine import int_range
+from tutorial_utils.quantization.affine import EPS, int_range
+from tutorial_utils.quantization.learned import first_scale, learned_fake_quantize
 
 
 @contextmanager
@@ -44,6 +47,35 @@ class TrainedFakeQuantize(FakeQuantize):
         """Switch to training or evaluation."""
         self.enable_observer(mode and not self.frozen)
         return super().train(mode)
+
+
+class LearnedFakeQuantize(TrainedFakeQuantize):
+    """Fake quantizer of a weight (n_out, ...) that learns its scales, as in LSQ.
+
+    The scales are a parameter from the first call on, which `prepare_qat` makes. Conversion asks
+    `calculate_qparams`, and so gets the scales that were trained. `frozen` scales learn no more.
+    """
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """The learned scales, and zero points, which are 0."""
+        scale = self.scale.detach().clamp(min=EPS)
+        return scale, torch.zeros_like(scale, dtype=torch.int32)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """What the layer computes with."""
+        channels = weight.flatten(1) if self.is_per_channel else weight.reshape(1, -1)
+        if not isinstance(self.scale, nn.Parameter):
+            first = first_scale(channels.detach(), (self.quant_max + 1).bit_length())
+            del self.scale
+            self.scale = nn.Parameter(first)
+        scale = (self.scale.detach() if self.frozen else self.scale).clamp(min=EPS)
+        if scale.requires_grad:
+            # A scale's gradient is a sum over a channel, a weight's is not. Divided by the root
+            # of that sum's length and range, both learn at one rate (section 2.2 of the paper).
+            share = 1 / math.sqrt(channels.shape[1] * self.quant_max)
+            scale.register_hook(lambda gradient: gradient * share)
+        axis = 0 if self.is_per_channel else None
+        return learned_fake_quantize(weight, scale, self.quant_min, self.quant_max, axis)
 
 
 def default_backend() -> str:
@@ -88,7 +120,13 @@ QUANTIZERS = {"x86": _x86_quantizer, "arm": _arm_quantizer}
 
 
 def make_quantizer(
-    backend: str, n_bits: int, *, per_channel: bool, skip: Collection[str], for_training: bool
+    backend: str,
+    n_bits: int,
+    *,
+    other_bits: Mapping[str, int],
+    per_channel: bool,
+    skip: Collection[str],
+    trained: type[TrainedFakeQuantize] | None,
 ) -> Quantizer:
     """The quantizer of a backend, which decides what in a graph becomes an integer.
 
@@ -99,33 +137,37 @@ def make_quantizer(
     Args:
         backend: "x86" or "arm".
         n_bits: bits of the weights.
+        other_bits: bits of the weights of the modules of these names, in the place of `n_bits`.
         per_channel: one weight scale for each output channel.
         skip: names of modules that stay in float.
-        for_training: for `prepare_qat`.
+        trained: fake quantizer of the weights for `prepare_qat`, None for `quantize_ptq`.
     """
     check_choice("backend", backend, QUANTIZERS)
-    int_range(n_bits, signed=True)  # refuses a bad n_bits
+    for bits in (n_bits, *other_bits.values()):
+        int_range(bits, signed=True)  # refuses bad ones
     quantizer, config = QUANTIZERS[backend]()
     activation = config.input_activation
-    if for_training:
+    if trained:
         fake_quantize = TrainedFakeQuantize.with_args(
             observer=MovingAverageMinMaxObserver, eps=2**-12
         )
         activation = dataclasses.replace(activation, observer_or_fake_quant_ctr=fake_quantize)
-    quantizer.set_global(
-        dataclasses.replace(
-            config,
-            input_activation=activation,
-            output_activation=activation,
-            weight=_weight_spec(n_bits, per_channel, for_training),
-        )
-    )
+    config = dataclasses.replace(config, input_activation=activation, output_activation=activation)
+
+    def with_bits(bits: int):
+        return dataclasses.replace(config, weight=_weight_spec(bits, per_channel, trained))
+
+    quantizer.set_global(with_bits(n_bits))
+    for name, bits in other_bits.items():
+        quantizer.set_module_name_qconfig(name, with_bits(bits))
     for name in skip:
         quantizer.set_module_name_qconfig(name, None)
     return quantizer
 
 
-def _weight_spec(n_bits: int, per_channel: bool, for_training: bool) -> QuantizationSpec:
+def _weight_spec(
+    n_bits: int, per_channel: bool, trained: type[TrainedFakeQuantize] | None
+) -> QuantizationSpec:
     qmin, qmax = int_range(n_bits, signed=True)
     if per_channel:
         scheme, axis = torch.per_channel_symmetric, 0
@@ -137,12 +179,13 @@ def _weight_spec(n_bits: int, per_channel: bool, for_training: bool) -> Quantiza
     # range that training sees is then that of the weights which conversion gets. (ResNet-8, 2 bits,
     # 2 epochs of 5,000 scene digits, seeds 0 to 2, validation: 88.3, 87.5, 88.2 % with a constant
     # of 1; 72.8, 85.0, 87.5 % with torch's 0.01; 86.7, 90.6, 89.9 % with 0.1, no clear difference.)
-    fake_quantize = TrainedFakeQuantize.with_args(observer=moving, averaging_constant=1)
+    if trained:
+        observer = trained.with_args(observer=moving, averaging_constant=1)
     return QuantizationSpec(
         dtype=torch.int8,
         quant_min=qmin,
         quant_max=qmax,
         qscheme=scheme,
         ch_axis=axis,
-        observer_or_fake_quant_ctr=fake_quantize if for_training else observer,
+        observer_or_fake_quant_ctr=observer,
     )
