@@ -23,6 +23,7 @@ from tutorial_utils.quantization.ptq import (
 from tutorial_utils.quantization.qat import (
     finish_qat,
     freeze_batch_norm_,
+    freeze_late_,
     freeze_observers_,
     prepare_qat,
 )
