@@ -147,6 +147,26 @@ def test_the_targets_of_an_image_stand_below_it(ax):
     assert [place(ax) for ax in axes] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
 
 
+def test_each_training_of_a_weight_has_its_panel():
+    paths = {"steady": [(0.2, 0.0), (0.3, 0.5)], "frozen": [(0.2, 0.0), (0.4, 0.5)]}
+    figure = plotting.show_weight_paths(paths, target=0.4, marks=[0.0, 0.5])
+    for ax, (title, path) in zip(figure.axes, paths.items(), strict=True):
+        lines = {line.get_label(): line for line in ax.lines}
+        assert ax.get_title(loc="left") == title
+        assert lines["hidden"].get_ydata().tolist() == [hidden for hidden, _ in path]
+        assert lines["rounded"].get_ydata().tolist() == [rounded for _, rounded in path]
+        assert set(lines["best weight"].get_ydata()) == {0.4}
+    plt.close(figure)
+
+
+def test_a_ruler_has_the_marks_of_training_above_and_those_of_conversion_below():
+    figure = plotting.show_rulers({"2 bits": ([-2.0, 0.0, 1.0], [-1.0, 0.5])})
+    above, below = (lines.get_segments() for lines in figure.axes[0].collections)
+    assert [line[1].tolist() for line in above] == [[-2, 1], [0, 1], [1, 1]]
+    assert [line[1].tolist() for line in below] == [[-1, -1], [0.5, -1]]
+    plt.close(figure)
+
+
 def test_a_line_joins_the_runs_of_a_seed_and_a_bar_is_their_mean(ax):
     assert plotting.plot_pairs(ax, {"alone": [1, 2, 6], "taught": [4, 8]}) is ax
     *seeds, alone, taught = map(points, ax.lines)
