@@ -4,7 +4,15 @@ import pytest
 
 from tutorial_utils.book import keep, output, say
 from tutorial_utils.errors import InputError
-from tutorial_utils.measuring import Latency, Measurement, comparison_table, speed_up, table
+from tutorial_utils.measuring import (
+    Latency,
+    Measurement,
+    comparison_table,
+    paired_difference,
+    seeds_table,
+    speed_up,
+    table,
+)
 
 
 @pytest.fixture
@@ -75,3 +83,12 @@ def test_keep_shows_the_text_and_stores_it_under_its_key(shown):
 def test_say_shows_markdown(shown):
     say("**1**")
     assert [visible.data for visible, _ in shown] == ["**1**"]
+
+
+def test_seeds_are_compared_in_pairs_with_the_first_row():
+    found = {"float": [0.97, 0.95, 0.96], "ptq": [0.9, 0.97, 0.95], "qat": [0.95, 0.93, 0.945]}
+    _, _, first, inconclusive, worse = seeds_table(found).split("\n")
+    assert first == "| float | 97.0, 95.0, 96.0 % | 96.0% |  |  |"
+    assert inconclusive.endswith("| inconclusive |") and worse.endswith("| worse |")
+    points = [100 * value for value in paired_difference(found["qat"], found["float"])]
+    assert "{:+.1f} ({:+.1f} to {:+.1f})".format(*points) in worse

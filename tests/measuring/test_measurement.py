@@ -283,6 +283,12 @@ def test_measure_refuses_a_split_that_cannot_fill_a_batch(net, split):
         measurement.measure("net", net, split, batch_sizes=(1, 128))
 
 
+def test_without_batch_sizes_nothing_is_timed(net, split):
+    row = measurement.measure("net", net, split, batch_sizes=())
+    assert row.latency == {}
+    assert row.accuracy == measurement.measure("net", net, split, batch_sizes=(1,)).accuracy
+
+
 def test_models_in_turns_are_measured_as_one_by_one(net, split):
     models = {"net": net, "other": Compiled(net)}
     rows = measurement.measure_in_turns(models, split, batch_sizes=(1, 8))

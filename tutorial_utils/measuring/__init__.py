@@ -24,7 +24,7 @@ from tutorial_utils.measuring.statistics import (
     pareto_front,
     wilson_interval,
 )
-from tutorial_utils.measuring.tables import comparison_table, table
+from tutorial_utils.measuring.tables import comparison_table, seeds_table, table
 from tutorial_utils.measuring.timing import (
     Latency,
     SpeedUp,

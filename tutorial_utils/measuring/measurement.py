@@ -91,7 +91,7 @@ def measure_in_turns(
             module that it was made from.
         source: images and labels for the accuracy: a split, or a `DataLoader` or other iterable
             of (inputs, labels) that can be gone through again. Its first images are timed.
-        batch_sizes: numbers of images per call to time.
+        batch_sizes: numbers of images per call to time; without any, nothing is timed.
 
     Raises:
         InputError: if ``source`` has fewer images than the largest batch, or a callable is
@@ -101,9 +101,9 @@ def measure_in_turns(
     if None in modules.values():
         names = [name for name, module in modules.items() if module is None]
         raise InputError(f"{names}: expected modules, or models from compile_for_inference")
-    largest = max(batch_sizes)
+    largest = max(batch_sizes, default=100)
     inputs = first_inputs(source, largest)
-    if len(inputs) < largest:
+    if batch_sizes and len(inputs) < largest:
         raise InputError(
             f"{len(inputs)} images cannot fill a batch of {largest}: pass more images "
             "or smaller batch_sizes"

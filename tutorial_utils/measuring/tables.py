@@ -1,10 +1,11 @@
 """Tables in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tutorial_utils.errors import InputError
 from tutorial_utils.measuring.clustered import paired_accuracy
 from tutorial_utils.measuring.measurement import Measurement
+from tutorial_utils.measuring.statistics import paired_difference
 from tutorial_utils.measuring.timing import Latency, speed_up
 
 BUSY_NOTE = (
@@ -46,6 +47,36 @@ def comparison_table(measurements: Sequence[Measurement]) -> str:
     text = table(header, [_row(measurement, baseline) for measurement in measurements])
     steady = all(latency.steady for m in measurements for latency in m.latency.values())
     return text if steady else f"{text}\n\n{BUSY_NOTE}"
+
+
+def seeds_table(accuracies: Mapping[str, Sequence[float]]) -> str:
+    """Markdown table of what was trained with several seeds; the first row is the baseline.
+
+    Args:
+        accuracies: by name, one accuracy for each seed, the same seeds in the same order.
+
+    Returns:
+        of each row the accuracies, their mean, and the mean difference to the baseline in points,
+        paired by seed (`paired_difference`), with its 95 % interval and what that allows to say.
+
+    >>> print(seeds_table({"a": [0.5, 0.6, 0.7], "b": [0.6, 0.7, 0.8]}))
+    | model | each seed | mean | points (95 %) | against the first row |
+    | :--- | ---: | ---: | ---: | ---: |
+    | a | 50.0, 60.0, 70.0 % | 60.0% |  |  |
+    | b | 60.0, 70.0, 80.0 % | 70.0% | +10.0 (+10.0 to +10.0) | better |
+    """
+    baseline = next(iter(accuracies.values()))
+    header = ["model", "each seed", "mean", "points (95 %)", "against the first row"]
+    rows = []
+    for name, values in accuracies.items():
+        seeds = ", ".join(f"{100 * value:.1f}" for value in values) + " %"
+        row = [name, seeds, f"{sum(values) / len(values):.1%}", "", ""]
+        if values is not baseline:
+            found = paired_difference(values, baseline)
+            mean, low, high = (100 * value for value in found)
+            row[3:] = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", found.verdict
+        rows.append(row)
+    return table(header, rows)
 
 
 def _row(m: Measurement, baseline: Measurement) -> list[str]:
