@@ -25,6 +25,9 @@ quick: .venv/installed
 smoke: .venv/installed
 	OMP_NUM_THREADS=1 $(RUN) tutorial_utils run --profile smoke --jobs 2 --out _build/smoke
 
+fooled: .venv/installed
+	$(RUN) pytest tests/check/test_fooled.py
+
 results: .venv/installed
 	$(RUN) tutorial_utils results
 
@@ -56,4 +59,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test quick smoke results exercises address progress baselines evidence zoo clean
+.PHONY: book html test quick smoke fooled results exercises address progress baselines evidence zoo clean

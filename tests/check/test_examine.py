@@ -2,18 +2,31 @@
 
 import re
 
-import nbformat
 import numpy
 import pytest
 import torch
-from conftest import ROOT
+from solved import solution_names, solution_sources, written
 from torch import nn
 
 from tutorial_utils import check
-from tutorial_utils.book.exercises import solutions, stub
-from tutorial_utils.book.notebooks import chapters
+from tutorial_utils.book.exercises import stub
 from tutorial_utils.check.answers import differs, show
 from tutorial_utils.check.examine import Case, Exercise, examine
+
+KNAPSACK = "choices = [(0, 0.0, [])]  # bytes, points and names; of as many bytes the best one"
+
+
+def greedy(worth, fits="size_bytes[name] <= budget", otherwise="continue"):
+    """One layer after the other, by what it is worth."""
+    return f"""chosen = []
+    for name in sorted(points_lost, key=lambda name: {worth}, reverse=True):
+        if not {fits}:
+            {otherwise}
+        if points_lost[name] > 0:
+            chosen.append(name)
+            budget -= size_bytes[name]
+    return chosen"""
+
 
 # A wrong answer is the solution with one text replaced, and a part of the hint that it must get.
 WRONG = {
@@ -66,10 +79,12 @@ WRONG = {
         (".clamp(qmin, qmax)", "", "clamp"),
     ],
     "keep_in_float": [
-        ("points_lost[name] / size_bytes[name]", "points_lost[name]", "per byte"),
-        (" and size_bytes[name] <= budget", "", "add up the bytes"),
-        ("points_lost[name] > 0 and ", "", None),
-        ("return chosen", "return []", "room for more"),
+        (KNAPSACK, greedy("points_lost[name]"), "per byte"),
+        (KNAPSACK, greedy("points_lost[name] / size_bytes[name]"), "in the way of a large one"),
+        (KNAPSACK, greedy("points_lost[name] / size_bytes[name]", fits="True"), "add up the bytes"),
+        (KNAPSACK, greedy("points_lost[name] / size_bytes[name]", otherwise="break"),
+         "should not end the search"),
+        ("return choices[-1][2]", "return []", "room for more"),
     ],
     "fake_quantize": [
         (" + inside * (x - x.detach())", "", "gradient 0"),
@@ -159,68 +174,35 @@ WRONG = {
     "compress": [
         ("range(30)", "range(0)", "has room"),
         ("float(weight.abs().max())  #", "float(weight.abs().max()) / 1000  #", "fewer bytes"),
-        ("torch.int32), high", "torch.int32), 2 * high", "well spent"),
+        ("torch.int32), high", "torch.int32), 2 * high", "which scale fits"),
     ],
 }  # fmt: skip
 CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
 
 
-@pytest.fixture(scope="session")
-def sources():
-    """The source of each solution and the names that it needs."""
-    found = {}
-    for path in chapters(ROOT / "notebooks" / "solutions"):
-        notebook = nbformat.read(path, as_version=4)
-        space = {}
-        for cell in notebook.cells[:5]:
-            if cell.cell_type == "code" and "import" in cell.source and "def " not in cell.source:
-                exec(cell.source, space)
-        space["torch"] = torch
-        for name, position in solutions(notebook).items():
-            found[name] = (notebook.cells[position].source, space)
-    return found
-
-
-def written(source, space, name):
-    space = dict(space)
-    # Functions of earlier exercises, which a later one may use.
-    exec(source, space)
-    return space[name]
-
-
-@pytest.fixture(scope="session")
-def functions(sources):
-    """All solutions, each able to call the others."""
-    space = {}
-    for source, names in sources.values():
-        space |= names
-        exec(source, space)
-    return {name: space[name] for name in sources}
-
-
-def wrong_function(sources, functions, name, old, new):
-    source, space = sources[name]
+def wrong_function(name, old, new):
+    source = solution_sources()[name]
     assert old in source, f"{name}: {old!r} is not in the solution any more"
-    return written(source.replace(old, new), functions | space, name)
+    return written(source.replace(old, new), name)
 
 
-def test_every_exercise_has_a_check_and_a_solution(sources):
-    assert list(sources) == list(check.EXERCISES) and len(sources) == 24
+def test_every_exercise_has_a_check_and_a_solution():
+    assert list(solution_sources()) == list(check.EXERCISES) and len(check.EXERCISES) == 24
     chapters = [exercise.chapter for exercise in check.EXERCISES.values()]
     assert chapters == sorted([*range(1, 9)] * 3)
 
 
 @pytest.mark.parametrize("name", check.EXERCISES)
-def test_the_solution_passes(functions, name, capsys):
-    getattr(check, name)(functions[name])
-    assert capsys.readouterr().out == f"correct: {name}\n"
+def test_the_solution_passes(name, capsys):
+    getattr(check, name)(solution_names()[name])
+    exercise = check.EXERCISES[name]
+    assert capsys.readouterr().out == f"correct: {name}\n{exercise.after}\n"
+    assert "In practice" in exercise.after
 
 
 @pytest.mark.parametrize(("name", "old", "new", "hint"), CASES)
-def test_a_typical_wrong_answer_is_refused_with_its_own_hint(
-    sources, functions, name, old, new, hint
-):
-    verdict = examine(check.EXERCISES[name], wrong_function(sources, functions, name, old, new))
+def test_a_typical_wrong_answer_is_refused_with_its_own_hint(name, old, new, hint):
+    verdict = examine(check.EXERCISES[name], wrong_function(name, old, new))
     assert not verdict.solved
     assert verdict.text.startswith(f"not yet: {name}, case ")
     if hint:
@@ -235,8 +217,8 @@ def test_at_least_two_wrong_answers_for_each_exercise_have_hints_of_their_own():
 
 
 @pytest.mark.parametrize("name", check.EXERCISES)
-def test_messages_never_show_the_solution(sources, functions, name):
-    body = sources[name][0].rpartition('"""')[2]
+def test_messages_never_show_the_solution(name):
+    body = solution_sources()[name].rpartition('"""')[2]
     lines = [line.strip() for line in body.splitlines() if len(line.strip()) > 25]
     for _, hint in check.EXERCISES[name].wrong:
         assert not any(line in hint for line in lines)
@@ -271,9 +253,8 @@ def test_wrong_arguments_and_no_function():
     assert "without brackets" in examine(check.EXERCISES["soften"], torch.ones(2)).text
 
 
-def test_an_untouched_stub_is_told_apart(sources):
-    source, space = sources["soften"]
-    stubbed = written(stub(source), space, "soften")
+def test_an_untouched_stub_is_told_apart():
+    stubbed = written(stub(solution_sources()["soften"]), "soften")
     for function in (stubbed, torch.no_grad()(stubbed)):
         verdict = examine(check.EXERCISES["soften"], function)
         assert not verdict.solved and verdict.text.startswith("not written yet: soften")

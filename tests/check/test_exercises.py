@@ -68,7 +68,8 @@ def test_every_solution_prints_what_is_stored(path):
     notebook = read_notebook(path)
     run_all(notebook)
     printed = [o.text for c in notebook.cells for o in c.get("outputs", [])]
-    assert printed == [f"correct: {name}\n" for name in solutions(notebook)]
+    solved = [f"correct: {name}\n{check.EXERCISES[name].after}\n" for name in solutions(notebook)]
+    assert printed == solved
 
 
 def test_every_untouched_stub_ends_in_not_implemented_error_and_nothing_else(path):

@@ -21,6 +21,13 @@ def _conv_cases() -> list[Case]:
         case("a stride of 2: fewer output pixels", 4, 8, 3, padding=1, stride=2),
         case("no padding: fewer output pixels", 4, 4, 3, size=(6, 9)),
         case("a kernel that is not square", 4, 4, (3, 1), padding=(1, 0)),
+        case(
+            "kernel, stride and image that are not square",
+            *(4, 2, (5, 3)),
+            padding=(2, 0),
+            stride=(1, 2),
+            size=(7, 12),
+        ),
         case("groups: each output reads a part of the inputs", 8, 8, 3, padding=1, groups=4),
     ]
 
@@ -76,18 +83,19 @@ def _wilson(n_correct: int, n: int, z: float, factor: float) -> tuple[float, flo
 class _Machine:
     """A clock in seconds and a function to time, slow at first and disturbed now and then."""
 
-    def __init__(self, usual_ms: float, n_slow: int, every: int):
-        self.usual_ms, self.n_slow, self.every = usual_ms, n_slow, every
-        self.now, self.times_ms = 100.0, []
+    def __init__(self, usual_ms: float, n_slow: int, every: int, first: int = 0):
+        self.usual_ms, self.n_slow, self.every, self.first = usual_ms, n_slow, every, first
+        self.now, self.times_ms, self.n_read = 100.0, [], 0
 
     def run(self) -> None:
         number = len(self.times_ms)
-        disturbed = self.every and number % self.every == self.every - 1
+        disturbed = self.every and number % self.every == self.first
         factor = 50 if number < self.n_slow else 20 if disturbed else 1
         self.times_ms.append(self.usual_ms * factor)
         self.now += self.times_ms[-1] / 1e3
 
     def clock(self) -> float:
+        self.n_read += 1
         return self.now
 
 
@@ -97,6 +105,10 @@ def _timing_cases() -> list[Case]:
         "the first three calls are slow": _Machine(2.0, 3, 0),
         "every seventh call is disturbed": _Machine(5.0, 0, 7),
         "a slow start and disturbed calls": _Machine(0.25, 3, 6),
+    } | {
+        # Whichever single call is trusted, on one of these machines it is a disturbed one.
+        f"every third call is disturbed, from call {first + 1} on": _Machine(3.0, 0, 3, first)
+        for first in range(3)
     }
     return [Case(what, {"run": m.run, "clock": m.clock}) for what, m in machines.items()]
 
@@ -105,6 +117,8 @@ def _judge_timing(answer: float, run, clock) -> tuple[str, str] | None:
     machine = run.__self__
     usual, times = machine.usual_ms, machine.times_ms
     expected = f"a time near {usual} ms, from at least 10 calls (yours: {len(times)})"
+    if not machine.n_read:
+        return expected, "read the clock that you are given: time passes on it, and not on yours"
     if math.isclose(answer, usual / 1e3, rel_tol=0.05):
         return expected, "the clock counts seconds, and milliseconds were asked for"
     if not math.isclose(answer, usual, rel_tol=0.05):
@@ -147,7 +161,13 @@ EXERCISES = (
                 "with groups, an output channel reads in_channels / groups channels only",
             ),
             (_macs_of_one_side, "the kernel has two sides: k x k products for each input channel"),
+            (
+                lambda conv, height, width: _macs(conv, width, height),
+                "height comes first in kernel_size, padding and stride, and width second",
+            ),
         ),
+        after="In practice a library counts them, and you check one layer by hand: groups, stride "
+        "and a factor of 2 between MACs and FLOPs are where tables in papers differ.",
     ),
     Exercise(
         1,
@@ -163,6 +183,18 @@ EXERCISES = (
             (_wilson_at_90, "z belongs to 90 %; for 95 % it is 1.96"),
             (_wilson_not_divided, "all of it is divided by 1 + z²/n"),
         ),
+        after="After 20 right answers of 20 the interval begins near 0.84: nobody knows yet that "
+        "the next one is right. In practice: no accuracy without its interval, and where images "
+        "are not independent one that is wider than this.",
     ),
-    Exercise(1, "measure_ms", _timing_cases, _right_timing, judge=_judge_timing),
+    Exercise(
+        1,
+        "measure_ms",
+        _timing_cases,
+        _right_timing,
+        judge=_judge_timing,
+        after="The median fails where every second call is interrupted, and the minimum does not; "
+        "that one fails where a clock now and then shows too little. In practice: warm up, time in "
+        "turns what is compared, take the median, and show the spread.",
+    ),
 )

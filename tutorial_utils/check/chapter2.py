@@ -141,6 +141,9 @@ EXERCISES = (
             (_clamped_too_early, "qmin and qmax hold for the stored integer: clamp at the end"),
             (_without_zero_point, "the zero point is the integer that stands for 0: add it"),
         ),
+        after="Every part was there for an input: rounding for values between the marks, the zero "
+        "point for ranges beside 0, clamping at the end for what lies outside. In practice this is "
+        "one call of torch, and what you choose are scale and zero point.",
     ),
     Exercise(
         2,
@@ -153,6 +156,16 @@ EXERCISES = (
             (_zero_point_positive, "low maps to the integer 0: watch the sign of the zero point"),
             (_symmetric, "that is symmetric around 0: cover low to high, and no more"),
         ),
+        after="2**b integers have 2**b - 1 gaps. In practice activations get this asymmetric "
+        "range, and weights a symmetric one, whose zero point of 0 costs nothing in a product.",
     ),
-    Exercise(2, "choose_range", _range_cases, quantization.histogram_range, judge=_judge_range),
+    Exercise(
+        2,
+        "choose_range",
+        _range_cases,
+        quantization.histogram_range,
+        judge=_judge_range,
+        after="The fewer the bits, the more it pays to clip. In practice a histogram is enough, "
+        "and the range is chosen for each channel of a weight.",
+    ),
 )

@@ -1,12 +1,13 @@
 """Oracles and typical mistakes for the exercises of chapter 3."""
 
-from itertools import combinations
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from tutorial_utils import quantization
+from tutorial_utils.check.byte_budget import KEEP_IN_FLOAT
 from tutorial_utils.check.examine import Case, Exercise
 
 Folded = tuple[Tensor, Tensor]
@@ -80,9 +81,11 @@ def _channel_cases() -> list[Case]:
     def weight(*shape: int) -> Tensor:
         w = torch.randn(*shape, generator=generator)
         rows = w.reshape(shape[0], -1)
-        largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))  # made positive: no ties at
-        sizes = torch.logspace(-2, 1, shape[0])[:, None]  # the lower end of the range
-        return (rows * largest.sign() * sizes).reshape(shape)
+        largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
+        signs = (-1.0) ** torch.arange(shape[0])[:, None]
+        sizes = torch.logspace(-2, 1, shape[0])[:, None]
+        # The largest magnitude of one channel is above 0, of the next below.
+        return (rows * largest.sign() * signs * sizes).reshape(shape)
 
     return [
         Case("a linear layer, 8 bits", {"weight": weight(2, 5), "n_bits": 8}),
@@ -97,76 +100,26 @@ def _right_channels(weight: Tensor, n_bits: int, axis: int | None = 0) -> Tensor
     return quantization.fake_quantize(weight, *params, *quantization.int_range(n_bits, True), axis)
 
 
+def _without_ties(function: Callable, weight: Tensor, n_bits: int) -> object:
+    """The answer but for weights exactly between the two last integers, which may go either way."""
+    answer = function(weight, n_bits)
+    rows = weight.flatten(1)
+    tied = (rows == -rows.abs().amax(1, keepdim=True)).reshape(weight.shape)
+    same = isinstance(answer, Tensor) and answer.shape == weight.shape
+    return answer.masked_fill(tied, 0) if same and answer.is_floating_point() else answer
+
+
+def _largest_without_sign(weight: Tensor, n_bits: int) -> Tensor:
+    scale = weight.flatten(1).amax(1) / ((2**n_bits - 1) / 2)
+    scale = scale.reshape(-1, *[1] * (weight.dim() - 1))
+    qmin, qmax = quantization.int_range(n_bits, True)
+    return torch.round(weight / scale).clamp(qmin, qmax) * scale
+
+
 def _channels_not_clamped(weight: Tensor, n_bits: int) -> Tensor:
     scale = weight.flatten(1).abs().amax(1) / ((2**n_bits - 1) / 2)
     scale = scale.reshape(-1, *[1] * (weight.dim() - 1))
     return torch.round(weight / scale) * scale
-
-
-def _budget_cases() -> list[Case]:
-    def case(what: str, budget: int, **layers: tuple[float, int]) -> Case:
-        points = {name: value[0] for name, value in layers.items()}
-        sizes = {name: value[1] for name, value in layers.items()}
-        return Case(what, {"points_lost": points, "size_bytes": sizes, "budget": budget})
-
-    layers = {"first": (9.0, 400), "middle": (3.0, 9000), "wide": (6.0, 36000), "last": (2.0, 650)}
-    return [
-        case("everything fits", 99_000, **layers),
-        case("room for the small layers only", 1_200, **layers),
-        case(
-            "two layers that together gain more",
-            9_500,
-            a=(5, 9400),
-            b=(4, 4500),
-            c=(3, 4600),
-        ),
-        case("quantizing a layer even helped", 800, up=(-0.5, 100), down=(1.0, 700)),
-        case("no room at all", 50, **layers),
-    ]
-
-
-def _by_worth(points_lost: dict, size_bytes: dict, budget: int) -> list[str]:
-    return _greedy(points_lost, size_bytes, budget, lambda n: points_lost[n] / size_bytes[n])
-
-
-def _by_points(points_lost: dict, size_bytes: dict, budget: int) -> list[str]:
-    return _greedy(points_lost, size_bytes, budget, lambda n: points_lost[n])
-
-
-def _greedy(points_lost: dict, size_bytes: dict, budget: int, worth) -> list[str]:
-    chosen = []
-    for name in sorted(points_lost, key=worth, reverse=True):
-        if points_lost[name] > 0 and size_bytes[name] <= budget:
-            chosen.append(name)
-            budget -= size_bytes[name]
-    return chosen
-
-
-def _judge_budget(
-    answer: list, points_lost: dict, size_bytes: dict, budget: int
-) -> tuple[str, str] | None:
-    if not set(answer) <= set(points_lost) or len(set(answer)) != len(answer):
-        return f"names among {list(points_lost)}, each at most once", "return names of layers"
-    used, gained = (sum(table[name] for name in answer) for table in (size_bytes, points_lost))
-    if used > budget:
-        return f"at most {budget} bytes, yours are {used}", "add up the bytes as you choose"
-    possible = [
-        sum(points_lost[name] for name in names)
-        for n in range(len(points_lost) + 1)
-        for names in combinations(points_lost, n)
-        if sum(size_bytes[name] for name in names) <= budget
-    ]
-    if gained >= 0.9 * max(possible):
-        return None
-    expected = f"at least {0.9 * max(possible):.4g} points, yours {gained:.4g}"
-    if sorted(answer) == sorted(_by_points(points_lost, size_bytes, budget)):
-        return (
-            expected,
-            "the layer that loses most may be the largest: rank by points per byte",
-        )
-    if any(points_lost[name] <= 0 for name in answer):
-        return expected, "a layer that loses nothing need not stay in float"
-    return expected, "there is room for more; a layer that does not fit should not end the search"
 
 
 EXERCISES = (
@@ -183,6 +136,8 @@ EXERCISES = (
             (_bias_left_out, "the convolution's own bias is lost"),
             (_inputs_scaled, "batch norm scales output channels: dimension 0 of the weight"),
         ),
+        after="In practice every converter does this before it quantizes, and channels that batch "
+        "norm scaled differently are then of different width: one reason for scales per channel.",
     ),
     Exercise(
         3,
@@ -202,7 +157,14 @@ EXERCISES = (
                 _channels_not_clamped,
                 "the largest weight is rounded beyond qmax: clamp the integers",
             ),
+            (
+                _largest_without_sign,
+                "the largest magnitude of a channel may be below 0: take absolute values first",
+            ),
         ),
+        observe=_without_ties,
+        after="In practice weights always get a scale for each output channel: it costs a few "
+        "floats, and integer kernels ask for it.",
     ),
-    Exercise(3, "keep_in_float", _budget_cases, _by_worth, judge=_judge_budget),
+    KEEP_IN_FLOAT,
 )

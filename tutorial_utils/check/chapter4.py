@@ -17,6 +17,9 @@ def _ste_cases() -> list[Case]:
         case("values inside the range", [-1.2, 0.3, 0.9], 0.5, 0, -8, 7),
         case("values on both sides of the range", [-9.0, -0.3, 0.6, 9.0], 0.5, 0, -4, 3),
         case("a zero point", [[-0.3, 0.2], [1.1, 7.0]], 0.25, 2, 0, 15),
+        case(
+            "values on the last marks, and just beyond", [-2.2, -2.0, 1.5, 1.7, 1.8], 0.5, 0, -4, 3
+        ),
     ]
 
 
@@ -51,6 +54,13 @@ def _ste_not_clamped(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: 
     return x + ((_integers(x, scale, zero_point) - zero_point) * scale - x).detach()
 
 
+def _clamped_before_rounding(
+    x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int
+) -> Tensor:
+    inside = (x / scale + zero_point).clamp(qmin, qmax)
+    return (inside + (inside.round() - inside).detach() - zero_point) * scale
+
+
 def _step_cases() -> list[Case]:
     generator = torch.Generator().manual_seed(0)
 
@@ -83,12 +93,15 @@ def _step_from_rounded(
 def _rounding_cases() -> list[Case]:
     generator = torch.Generator().manual_seed(3)
 
-    def case(what: str, n_in: int, n_bits: int) -> Case:
+    def case(what: str, n_in: int, n_bits: int, beyond: float = 0) -> Case:
         qmin, qmax = -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
-        # All weights are rounded down and all inputs are above 0, as behind a ReLU: errors add up.
-        below = torch.randint(qmin, qmax, (n_in,), generator=generator)
-        weight = 0.1 * (below + 0.2 + 0.25 * torch.rand(n_in, generator=generator))
-        inputs = torch.rand(64, n_in, generator=generator) + 0.5
+        # The inputs follow a few common causes, each with a strength and a sign of its own: which
+        # errors add up, and which cancel, shows in the inputs alone.
+        spread = (qmax - qmin + 2 * beyond) * torch.rand(n_in, generator=generator)
+        weight = 0.1 * (qmin - beyond + spread)
+        causes = torch.randn(64, 2, generator=generator) + 1
+        inputs = causes @ torch.randn(2, n_in, generator=generator)
+        inputs += 0.1 * torch.randn(64, n_in, generator=generator)
         args = {"weight": weight, "inputs": inputs, "scale": 0.1, "qmin": qmin, "qmax": qmax}
         return Case(what, args)
 
@@ -96,6 +109,7 @@ def _rounding_cases() -> list[Case]:
         case("8 weights of 3 bits", 8, 3),
         case("16 weights of 4 bits", 16, 4),
         case("12 weights of 2 bits", 12, 2),
+        case("some weights beyond the last integers", 12, 3, beyond=1),
     ]
 
 
@@ -120,6 +134,8 @@ def _judge_rounding(
     expected += f"{yours:.4g}"
     if torch.equal(answer.long(), nearest.long()):
         return expected, "these are the nearest integers: let the inputs decide which way to round"
+    if torch.equal(answer.long(), torch.floor(weight / scale).clamp(qmin, qmax).long()):
+        return expected, "all are rounded down: let the inputs decide which way to round each"
     if yours > plain:
         return expected, "worse than the nearest integers: start there, keep the best that you saw"
     return expected, "the right direction; take more steps, or more starts, and keep the best"
@@ -142,8 +158,15 @@ EXERCISES = (
             ),
             (_not_dequantized, "these are the integers: map them back to real numbers"),
             (_ste_not_clamped, "integers beyond qmin or qmax must be clamped"),
+            (
+                _clamped_before_rounding,
+                "the values are right, but what rounds onto the last mark is inside and has a "
+                "gradient of 1: round first, then ask what is clamped",
+            ),
         ),
         observe=_values_and_gradient,
+        after="In practice torch.fake_quantize_per_tensor_affine does it, also for values just "
+        "beyond the last mark that still round onto it.",
     ),
     Exercise(
         4,
@@ -169,6 +192,16 @@ EXERCISES = (
                 "the loss would grow: step against the gradient",
             ),
         ),
+        after="The optimizer keeps the float weight, the loss sees the rounded one. In practice "
+        "small steps add up in the first until the second jumps to the next mark.",
     ),
-    Exercise(4, "round_with_data", _rounding_cases, _nearest, judge=_judge_rounding),
+    Exercise(
+        4,
+        "round_with_data",
+        _rounding_cases,
+        _nearest,
+        judge=_judge_rounding,
+        after="No label was used, and no gradient of the network. In practice GPTQ and AdaRound do "
+        "this layer by layer, and bring weights to 4 bits without training.",
+    ),
 )

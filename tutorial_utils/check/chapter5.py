@@ -49,8 +49,8 @@ def _mask_cases() -> list[Case]:
 
     return [
         Case("nothing to remove", {"weights": weights(a=1), "sparsity": 0.0}),
-        Case("large weights, small weights", {"weights": weights(a=3, b=0.3), "sparsity": 0.5}),
-        Case("most of three layers", {"weights": weights(a=1, b=0.5), "sparsity": 0.9}),
+        Case("large weights, small weights", {"weights": weights(a=3, b=0.3), "sparsity": 0.48}),
+        Case("most of three layers", {"weights": weights(a=1, b=0.5), "sparsity": 0.85}),
     ]
 
 
@@ -79,14 +79,19 @@ def _largest_removed(weights: Masks, sparsity: float) -> Masks:
 def _task_cases() -> list[Case]:
     generator = torch.Generator().manual_seed(1)
 
-    def case(what: str, sparsity: float, loudest: float) -> Case:
+    def case(what: str, sparsity: float, loudest: float, offset: float = 0.0) -> Case:
         loudness = torch.logspace(0, loudest, 24)[torch.randperm(24, generator=generator)]
         weight = torch.randn(8, 24, generator=generator)
-        inputs = torch.randn(100, 24, generator=generator) * loudness
+        inputs = (offset + torch.randn(100, 24, generator=generator)) * loudness
+        # Inputs that are always on vary little and count as much.
+        inputs = inputs.lerp(
+            loudness.expand_as(inputs), torch.rand(24, generator=generator) * offset
+        )
         return Case(what, {"weight": weight, "inputs": inputs, "sparsity": sparsity})
 
     return [
-        case("some inputs are louder than others, half removed", 0.5, 1.5),
+        case("some inputs are louder than others, two fifths removed", 0.4, 1.5),
+        case("inputs that are always on", 0.4, 0.5, 0.95),
         case("some inputs are louder, three quarters removed", 0.75, 1.0),
         case("all inputs alike: magnitude is hard to beat", 0.5, 0.0),
     ]
@@ -109,10 +114,19 @@ def _judge_mask(
     loudness = inputs.square().mean(0).sqrt()
     best = _output_error(weight, inputs, mask_from_scores(weight.abs() * loudness, sparsity))
     yours = _output_error(weight, inputs, answer)
+    others = {
+        "an input that is always on does not vary, and yet it counts: root of the mean square": (
+            inputs.std(0)
+        ),
+        "the signs of an input cancel in its mean: square first": inputs.mean(0).abs(),
+    }
     if yours <= 1.2 * best:
         return None
     expected = f"a squared error of the outputs of at most {1.2 * best:.4g}; magnitude alone gives "
     expected += f"{plain:.4g}, yours {yours:.4g}"
+    for hint, loudness in others.items():
+        if torch.equal(answer, mask_from_scores(weight.abs() * loudness, sparsity)):
+            return expected, hint
     if yours >= 0.99 * plain:
         return (
             expected,
@@ -136,6 +150,8 @@ EXERCISES = (
             ),
             (_what_is_left, "that is what is left to prune: subtract it from the final sparsity"),
         ),
+        after="In practice the schedule ends well before the training does, so that the weights "
+        "that stay can recover.",
     ),
     Exercise(
         5,
@@ -154,6 +170,8 @@ EXERCISES = (
                 "a weight of -3 is large: rank by absolute value",
             ),
         ),
+        after="In practice one threshold for all layers beats the same share of each, unless a "
+        "small layer loses everything: look at the sparsity of each layer.",
     ),
     Exercise(
         5,
@@ -161,5 +179,7 @@ EXERCISES = (
         _task_cases,
         lambda weight, inputs, sparsity: mask_from_scores(weight.abs(), sparsity),
         judge=_judge_mask,
+        after="The rule is Wanda: the error that a missing weight makes is its size times the root "
+        "mean square of its input. In practice a few hundred inputs are enough for it.",
     ),
 )

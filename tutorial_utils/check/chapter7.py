@@ -40,6 +40,18 @@ def _loss_cases() -> list[Case]:
     ]
 
 
+def _loss_and_gradient(
+    function: Callable, student: Tensor, teacher: Tensor, *others: object
+) -> dict[str, object]:
+    """The loss, and what the student would learn from it."""
+    student = student.clone().requires_grad_()
+    loss = function(student, teacher, *others)
+    if isinstance(loss, Tensor) and loss.dim() == 0 and loss.requires_grad:
+        loss.backward()
+    gradient = torch.zeros_like(student) if student.grad is None else student.grad
+    return {"loss": loss, "gradient to the student": gradient}
+
+
 def _variant(
     *, reduction: str = "batchmean", factor: bool = True, reverse: bool = False, warm: bool = True
 ) -> Callable:
@@ -72,6 +84,10 @@ def _feature_cases() -> list[Case]:
     spot = torch.full((2, 2, 4, 4), 0.1)
     spot[:, :, 1, 1] = 1.0
     moved = spot.roll(2, dims=3)
+    around = torch.full((2, 2, 3, 3), 0.1)  # the same centre of gravity, other places
+    centre = around.clone()
+    centre[:, :, 1, 1], around[:, :, 1, 0], around[:, :, 1, 2] = 2.0, 1.0, 1.0
+    columns = torch.tensor([1.0, 2.0, 3.0, 4.0])
 
     def case(what: str, student: Tensor, teacher: Tensor) -> Case:
         return Case(what, {"student": student, "teacher": teacher})
@@ -83,6 +99,9 @@ def _feature_cases() -> list[Case]:
         case("a louder teacher, active in the same places: 0", maps, 5 * maps),
         case("the channels in another order: 0", maps, maps.flip(1)),
         case("other channels, other places: above 0", maps, moved),
+        case("one place, or two places around it: above 0", around, centre),
+        case("rows that are active more than others: above 0", maps * columns[:, None], maps),
+        case("columns that are active more than others: above 0", maps * columns, maps),
     ]
 
 
@@ -141,6 +160,8 @@ EXERCISES = (
                 "these are logarithms of the probabilities",
             ),
         ),
+        after="The order of the classes stays, and their differences shrink. In practice 2 to 5 "
+        "show what the teacher knows about wrong classes.",
     ),
     Exercise(
         7,
@@ -161,7 +182,14 @@ EXERCISES = (
             (_variant(warm=False), "the temperature is for both, student and teacher"),
             (_alpha_swapped, "alpha is the weight of the teacher, 1 - alpha that of the labels"),
             (_not_log, "F.kl_div expects the logarithm of the student's probabilities"),
+            (
+                lambda student, *others: distillation_loss(student.detach(), *others),
+                "the loss is right, but no gradient reaches the student: it cannot learn",
+            ),
         ),
+        observe=_loss_and_gradient,
+        after="In practice the teacher's logits are computed without a gradient, and temperature "
+        "and alpha are chosen on validation.",
     ),
     Exercise(
         7,
@@ -169,6 +197,8 @@ EXERCISES = (
         _feature_cases,
         attention_loss,
         judge=_judge_features,
+        after="In practice such a loss is added to the one on the answers with a weight, often a "
+        "large one, that has to be chosen: maps of length 1 give small numbers.",
         observe=_loss_and_gradients,
     ),
 )

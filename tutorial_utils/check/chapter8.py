@@ -20,6 +20,7 @@ def _front_cases() -> list[Case]:
         case("as good, but larger", a=(0.9, 500), b=(0.9, 400), c=(0.5, 30)),
         case("as large, but worse", first=(0.6, 50), second=(0.8, 50), third=(0.9, 500)),
         case("a single model", only=(0.5, 10)),
+        case("two that are equal in both", one=(0.8, 60), other=(0.8, 60), worse=(0.7, 70)),
     ]
 
 
@@ -81,6 +82,7 @@ def _budget_cases() -> list[Case]:
         case("normal weights, 4 bits each", bell, 4.0),
         case("normal weights, 2 bits each", bell * 0.1, 2.0),
         case("many small weights and a few large, 3 bits each", bell**3, 3.0),
+        case("all weights below 0, 3 bits each", -bell.abs() - 0.5, 3.0),
     ]
 
 
@@ -132,7 +134,22 @@ def _judge_compressed(
     expected += f"yours {yours:.4g}"
     if size < 0.9 * budget:
         return expected, f"only {size:.5g} of {budget:.5g} bytes are used: a finer scale has room"
-    return expected, "the bytes are well spent already; does q * scale come near the weight?"
+    return expected, _why_far(weight, q.double(), float(scale))
+
+
+def _why_far(weight: Tensor, q: Tensor, scale: float) -> str:
+    """Why integers that use their bytes are far from the weight."""
+    best_scale = float((weight * q).sum() / q.square().sum().clamp(min=1e-9))
+    if not 0.95 < best_scale / scale < 1.05:
+        return "q * scale is larger or smaller than the weight everywhere: which scale fits q?"
+    if ((q == 0) & (weight.abs() > 0.55 * scale)).any():
+        return (
+            "weights were set to 0 that round to more: that costs more here than a coarser scale "
+            "for all, which makes zeros, too"
+        )
+    if (weight.abs() > (q.abs().max() + 0.55) * scale).any():
+        return "the largest weights are cut off: a coder does not limit the integers"
+    return "each weight can be rounded to the nearest integer: does q * scale come near it?"
 
 
 EXERCISES = (
@@ -150,9 +167,21 @@ EXERCISES = (
                 lambda models: _front(models, _dominates_if_larger),
                 "smaller is better: compare the sizes the other way round",
             ),
+            (
+                lambda models: _front(models, lambda a, b: a[0] >= b[0] and a[1] <= b[1]),
+                "a model must not exclude itself, nor one that is equal in both",
+            ),
+            (
+                lambda models: list(
+                    {models[name]: name for name in reversed(_front(models))}.values()
+                )[::-1],
+                "two models that are equal in both stay, both of them",
+            ),
             (_largest_first, "the smallest comes first"),
             (_in_order_of_the_table, "sort by size, the smallest first"),
         ),
+        after="In practice the front is drawn for each cost that counts, bytes and milliseconds, "
+        "and with the intervals: two points inside each other's interval do not beat each other.",
     ),
     Exercise(
         8,
@@ -172,6 +201,16 @@ EXERCISES = (
             ),
             (_fixed_width, "that is a fixed width; a frequent value gets a shorter code"),
         ),
+        after="In practice Huffman codes come within a bit of a value of this, and a zip file "
+        "near it.",
     ),
-    Exercise(8, "compress", _budget_cases, _fixed_bits, judge=_judge_compressed),
+    Exercise(
+        8,
+        "compress",
+        _budget_cases,
+        _fixed_bits,
+        judge=_judge_compressed,
+        after="A uniform scale with an entropy coder is hard to beat. In practice formats for fast "
+        "kernels have fixed bits, and entropy coding is for what is sent or stored.",
+    ),
 )

@@ -3,7 +3,8 @@
 The function gets copies, so the reader's objects are never touched, and whatever it does (raise,
 return nonsense, change its input) ends in a sentence. The likely mistake is found by trial: each
 exercise comes with typical wrong answers, and the one that returns what the reader's function
-returned gives the hint.
+returned gives the hint; if there is none, what the wrong values have in common with the right ones
+(`slip`).
 """
 
 import copy
@@ -11,8 +12,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tutorial_utils.check.answers import differs, show
+from tutorial_utils.check.answers import as_expected, differs, plain, show
 from tutorial_utils.check.sandbox import detached, guarded, unchanged
+from tutorial_utils.check.slips import slip
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Exercise:
     hint. In an open-ended exercise, which has many right answers, ``judge(answer, **args)`` returns
     None, or what was expected and a hint; `right` then shows types and shapes only. ``observe``
     calls the function and says what to compare; by default it is what the function returns.
+    ``after`` is told to whoever solved it: the answer to the question of the text, and what one
+    does with it in practice. ``any_order`` takes a set for a list.
     """
 
     chapter: int
@@ -40,6 +44,8 @@ class Exercise:
     wrong: tuple[tuple[Callable, str], ...] = ()
     judge: Callable[..., tuple[str, str] | None] | None = None
     observe: Callable = lambda function, *args: function(*args)
+    after: str = ""
+    any_order: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,10 @@ def examine(exercise: Exercise, function: object) -> Verdict:
         expected, problem, hint = _judge(exercise, case, trial)
         if problem:
             hint = hint or _likely_mistake(exercise, cases, trials, number - 1)
+            hint = hint or _slip(exercise, case, trial)
             where = f"not yet: {name}, case {number} of {len(cases)}, {case.what}"
             return Verdict(False, _message(where, case, expected, trial.answer, problem, hint))
-    return Verdict(True, f"correct: {name}")
+    return Verdict(True, f"correct: {name}\n{exercise.after}".rstrip())
 
 
 def not_written(name: str) -> str:
@@ -107,7 +114,7 @@ def _judge(
         problem = f"it is of type {type(trial.answer).__name__}: {_describe(error, exercise.right)}"
     if exercise.judge is None or problem:
         return (show(expected) if exercise.judge is None else None), problem, None
-    judged = exercise.judge(trial.answer, **trial.used)
+    judged = exercise.judge(as_expected(trial.answer, expected), **trial.used)
     return (None, None, None) if judged is None else (judged[0], judged[0], judged[1])
 
 
@@ -115,7 +122,10 @@ def _try(exercise: Exercise, function: Callable, case: Case) -> _Trial:
     args = copy.deepcopy(case.args)
     try:
         with guarded():
-            answer = copy.deepcopy(detached(exercise.observe(function, *args.values())))
+            answer = plain(exercise.observe(function, *args.values()))
+            if exercise.any_order and isinstance(answer, set | frozenset):
+                answer = list(answer)
+            answer = copy.deepcopy(detached(answer))
     except (Exception, SystemExit) as error:  # whatever a reader's function may raise
         if _is_of_stub(error, exercise.name):
             return _Trial(untouched=True)
@@ -169,6 +179,15 @@ def _likely_mistake(
     return max(agreeing, key=lambda item: item[0])[1] if agreeing else None
 
 
+def _slip(exercise: Exercise, case: Case, trial: _Trial) -> str | None:
+    if trial.answer is None:
+        return None
+    try:
+        return slip(trial.answer, _try(exercise, exercise.right, case).answer)
+    except (RuntimeError, TypeError, ValueError):  # values that cannot be compared
+        return None
+
+
 def _same(exercise: Exercise, wrong: Callable, case: Case, trial: _Trial) -> bool:
     mistaken = _try(exercise, wrong, case)
     if mistaken.problem or mistaken.untouched or trial.problem or trial.untouched:
@@ -182,7 +201,8 @@ def _same(exercise: Exercise, wrong: Callable, case: Case, trial: _Trial) -> boo
 def _message(
     where: str, case: Case, expected: str | None, answer: object, problem: str, hint: str | None
 ) -> str:
-    lines = [where] + [f"  {name} = {show(value)}" for name, value in case.args.items()]
+    shown = {name: show(value) for name, value in case.args.items()}
+    lines = [where] + [f"  {name} = {text}" for name, text in shown.items() if name != text]
     if expected is not None:
         lines.append(f"  expected: {expected}")
     if answer is not None:

@@ -1,0 +1,332 @@
+"""Right answers in other styles than the solutions': NumPy, loops, double precision, other orders.
+
+Each list is for the exercise of its name; every function in it must be accepted.
+"""
+
+import heapq
+import itertools
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def conv_macs_by_shape(conv, height, width):
+    out = conv(torch.zeros(1, conv.in_channels, height, width))
+    return np.int64(out.numel() * conv.weight[0].numel())
+
+
+def conv_macs_by_loops(conv, height, width):
+    (k_h, k_w), (p_h, p_w), (s_h, s_w) = conv.kernel_size, conv.padding, conv.stride
+    rows = len(range(0, height + 2 * p_h - k_h + 1, s_h))
+    columns = len(range(0, width + 2 * p_w - k_w + 1, s_w))
+    return torch.tensor(rows * columns * k_h * k_w * conv.in_channels * conv.out_channels) // (
+        conv.groups
+    )
+
+
+def wilson_in_numpy(n_correct, n):
+    z, p = 1.959964, np.float32(n_correct) / np.float32(n)
+    root = np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+    return (p + z * z / (2 * n) + z * np.array([-root, root])) / (1 + z * z / n)
+
+
+def wilson_as_roots(n_correct, n):
+    """The two rates that lie z standard errors from what was seen: (p - q)² = z² q (1 - q) / n."""
+    z2 = 1.959964**2
+    a, b, c = 1 + z2 / n, -2 * n_correct / n - z2 / n, (n_correct / n) ** 2
+    root = math.sqrt(max(b * b - 4 * a * c, 0))
+    return torch.tensor([(-b - root) / (2 * a), (-b + root) / (2 * a)], dtype=torch.float64)
+
+
+def fastest_of_many(run, clock):
+    times = []
+    for _ in range(40):
+        start = clock()
+        run()
+        times.append(clock() - start)
+    return np.float64(min(times) * 1000)
+
+
+def median_of_numpy(run, clock):
+    marks = [clock()]
+    for _ in range(60):
+        run()
+        marks.append(clock())
+    return np.median(np.diff(marks)[10:]) * 1e3
+
+
+def quantize_in_numpy(x, scale, zero_point, qmin, qmax):
+    return np.clip(np.rint(x.numpy() / scale) + zero_point, qmin, qmax).astype(np.int16)
+
+
+def quantize_early(x, scale, zero_point, qmin, qmax):
+    return (x / scale).clamp(qmin - zero_point, qmax - zero_point).round().long() + zero_point
+
+
+def params_in_numpy(low, high, n_bits):
+    low, high = np.minimum(np.float32(low), 0), np.maximum(np.float32(high), 0)
+    scale = (high - low) / np.float32(2**n_bits - 1)
+    return scale, np.int64(np.rint(-low / scale))
+
+
+def params_as_a_list(low, high, n_bits):
+    values = sorted([low, high, 0.0])
+    scale = (values[-1] - values[0]) / (2**n_bits - 1)
+    return [torch.tensor(scale), torch.tensor(round(-values[0] / scale))]
+
+
+def finer_range(x, n_bits, n=41):
+    grid = np.linspace(0.02, 1, n)
+    values = x.double().numpy()
+    best = (np.inf, None)
+    lows = [0.0] if values.min() >= 0 else values.min() * grid
+    for low, high in itertools.product(lows, values.max() * grid):
+        scale = (high - low) / (2**n_bits - 1)
+        zero = np.rint(-low / scale)
+        q = np.clip(np.rint(values / scale) + zero, 0, 2**n_bits - 1)
+        error = np.mean((values - (q - zero) * scale) ** 2)
+        best = min(best, (error, (np.float32(low), np.float32(high))))
+    return np.array(best[1])
+
+
+def fold_in_numpy(weight, bias, mean, var, gamma, beta, eps):
+    factor = (gamma / (var.double() + eps).sqrt()).numpy()
+    new = np.einsum("o,oihw->oihw", factor, weight.double().numpy())
+    return new, (bias - mean).numpy() * factor + beta.numpy()
+
+
+def fold_by_loops(weight, bias, mean, var, gamma, beta, eps):
+    new_weight, new_bias = weight.clone(), bias.clone()
+    for o in range(len(weight)):
+        factor = gamma[o] / math.sqrt(float(var[o]) + eps)
+        new_weight[o] *= factor
+        new_bias[o] = (bias[o] - mean[o]) * factor + beta[o]
+    return [new_weight, new_bias]
+
+
+def channels_by_loops(weight, n_bits):
+    rows = []
+    for row in weight:
+        scale = 2 * row.abs().max().item() / (2**n_bits - 1)
+        rows.append(
+            (row / scale).round().clamp(-(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1) * scale
+        )
+    return torch.stack(rows)
+
+
+def channels_in_double(weight, n_bits):
+    w = weight.double()
+    scale = (
+        w.abs().flatten(1).max(dim=1).values.view(-1, *[1] * (w.dim() - 1)) / (2**n_bits - 1) * 2
+    )
+    return torch.fmin(torch.round(w / scale), torch.tensor(2 ** (n_bits - 1) - 1.0)) * scale
+
+
+def all_subsets(points_lost, size_bytes, budget):
+    subsets = itertools.chain.from_iterable(
+        itertools.combinations(points_lost, n) for n in range(len(points_lost) + 1)
+    )
+    fitting = (s for s in subsets if sum(size_bytes[name] for name in s) <= budget)
+    return set(max(fitting, key=lambda s: sum(points_lost[name] for name in s)))
+
+
+def subsets_as_a_generator(points_lost, size_bytes, budget):
+    return (name for name in sorted(all_subsets(points_lost, size_bytes, budget)))
+
+
+def torch_has_it(x, scale, zero_point, qmin, qmax):
+    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, qmin, qmax)
+
+
+def with_a_function_of_its_own(x, scale, zero_point, qmin, qmax):
+    class Rounding(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            q = torch.round(x / scale) + zero_point
+            context.save_for_backward((q >= qmin) & (q <= qmax))
+            return (q.clamp(qmin, qmax) - zero_point) * scale
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient * context.saved_tensors[0]
+
+    return Rounding.apply(x)
+
+
+def step_by_hand(weight, inputs, targets, scale, lr):
+    w, x, y = (tensor.double().numpy() for tensor in (weight, inputs, targets))
+    seen = np.rint(weight.numpy() / scale) * scale
+    return w - lr * (2 * x.T @ (x @ seen - y) / len(y))
+
+
+def gptq_like(weight, inputs, scale, qmin, qmax):
+    """One weight after the other, the error handed on to the rest by least squares."""
+    x, w = inputs.double().numpy(), weight.double().numpy().copy()
+    q = np.zeros(len(w))
+    best = (np.inf, None)
+    target = x @ w
+    for order in (range(len(w)), reversed(range(len(w))), np.argsort(-(x**2).sum(0))):
+        left, q = list(order), np.zeros(len(w))
+        missing = target.copy()
+        while left:
+            fit = np.linalg.lstsq(x[:, left], missing, rcond=1e-3)[0]
+            i = left.pop(0)
+            q[i] = np.clip(np.rint(fit[0] / scale), qmin, qmax)
+            missing -= x[:, i] * q[i] * scale
+        for _ in range(10):
+            for i in range(len(w)):
+                q[i] = np.clip(
+                    q[i]
+                    + np.rint(x[:, i] @ (target - x @ q * scale) / (x[:, i] @ x[:, i]) / scale),
+                    qmin,
+                    qmax,
+                )
+        best = min(best, (np.mean((target - x @ q * scale) ** 2), tuple(q)))
+    return torch.tensor(best[1]).int()
+
+
+def schedule_by_cases(step, start, end, final):
+    if step <= start:
+        return 0
+    return np.float32(final * (1 - ((end - min(step, end)) / (end - start)) ** 3))
+
+
+def masks_by_heap(weights, sparsity):
+    flat = [
+        (abs(v), name, i) for name, w in weights.items() for i, v in enumerate(w.flatten().tolist())
+    ]
+    gone = {(name, i) for _, name, i in heapq.nsmallest(round(sparsity * len(flat)), flat)}
+    return {
+        name: np.array([(name, i) not in gone for i in range(w.numel())]).reshape(w.shape)
+        for name, w in weights.items()
+    }
+
+
+def masks_by_threshold(weights, sparsity):
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    n = round(sparsity * len(sizes))
+    threshold = sizes.kthvalue(n).values if n else -1
+    return {name: w.abs() > threshold for name, w in weights.items()}
+
+
+def mask_by_norm(weight, inputs, sparsity):
+    scores = (weight**2 * (inputs**2).sum(0)).flatten().double().numpy()
+    mask = np.ones(len(scores), dtype=bool)
+    mask[
+        np.argpartition(scores, round(sparsity * len(scores)))[: round(sparsity * len(scores))]
+    ] = False
+    return mask.reshape(weight.shape)
+
+
+def taylor_by_einsum(weight, gradient):
+    axes = "oihw"[: weight.dim()]
+    return torch.einsum(f"{axes},{axes}->o", weight.double(), gradient.double()).square()
+
+
+def cut_by_repeating(weight, bias, following, keep):
+    if following.dim() == 4:
+        return weight[keep], bias[keep], following[:, keep]
+    pixels = following.shape[1] // len(weight)
+    columns = [int(c) * pixels + p for c in keep for p in range(pixels)]
+    return weight.index_select(0, keep), bias.numpy()[keep.numpy()], following[:, columns]
+
+
+def widths_by_trying_all(scores, macs, budget):
+    def kept(widths):
+        return sum(
+            float(s.sort(descending=True).values[:w].sum())
+            for s, w in zip(scores, widths, strict=True)
+        )
+
+    choices = itertools.product(*[range(1, len(s) + 1) for s in scores])
+    return np.array(max((w for w in choices if macs(list(w)) <= budget), key=kept))
+
+
+def soften_in_numpy(logits, temperature):
+    z = np.exp((logits.double() / temperature).numpy())
+    return z / z.sum(axis=1, keepdims=True)
+
+
+def loss_by_formula(student, teacher, labels, temperature, alpha):
+    p = torch.softmax(teacher / temperature, 1)
+    log_q = torch.log_softmax(student / temperature, 1)
+    kl = (p * (p.log() - log_q)).sum(1).mean()
+    picked = student.log_softmax(1)[torch.arange(len(labels)), labels]
+    return alpha * kl * temperature**2 - (1 - alpha) * picked.mean()
+
+
+def loss_by_cross_entropy(student, teacher, labels, temperature, alpha):
+    p = F.softmax(teacher / temperature, dim=-1)
+    kl = F.cross_entropy(student / temperature, p) - F.cross_entropy(teacher / temperature, p)
+    return F.cross_entropy(student, labels) * (1 - alpha) + kl * alpha * temperature * temperature
+
+
+def features_by_cosine(student, teacher):
+    ours, theirs = (x.abs().sum(1).flatten(1) for x in (student, teacher.detach()))
+    return (1 - F.cosine_similarity(ours.double(), theirs.double())).mean().clamp(min=0)
+
+
+def features_by_shares(student, teacher):
+    with torch.no_grad():
+        theirs = teacher.square().sum(1)
+        theirs = theirs / theirs.sum((1, 2), keepdim=True)
+    ours = student.square().sum(1)
+    return (ours / ours.sum((1, 2), keepdim=True) - theirs).abs().sum()
+
+
+def front_by_sweep(models):
+    front, best = [], None
+    for name, (accuracy, size) in sorted(models.items(), key=lambda m: (m[1][1], -m[1][0])):
+        if best is None or accuracy > best[0] or (accuracy, size) == best:
+            front.append(name)
+            best = (accuracy, size)
+    return tuple(front)
+
+
+def entropy_in_numpy(q):
+    _, counts = np.unique(q.numpy(), return_counts=True)
+    p = counts / counts.sum()
+    return np.float64((counts * -np.log2(p)).sum() / 8)
+
+
+def entropy_by_histogram(q):
+    """With zeros in the histogram, whose 0 · log 0 is 0."""
+    counts = torch.bincount(q.flatten().long() - q.min()).double()
+    return -torch.special.xlogy(counts, counts / q.numel()).sum() / math.log(2) / 8
+
+
+def compress_by_steps(weight, size_bytes, budget):
+    scale = float(weight.abs().max()) / 4000
+    while size_bytes(torch.round(weight / scale)) > budget:
+        scale *= 1.01
+    return np.rint(weight.numpy() / scale).astype(np.int32), np.float32(scale)
+
+
+RIGHT = {
+    "conv_macs": [conv_macs_by_shape, conv_macs_by_loops],
+    "wilson_interval": [wilson_in_numpy, wilson_as_roots],
+    "measure_ms": [fastest_of_many, median_of_numpy],
+    "quantize": [quantize_in_numpy, quantize_early],
+    "scale_and_zero_point": [params_in_numpy, params_as_a_list],
+    "choose_range": [finer_range],
+    "fold_batch_norm": [fold_in_numpy, fold_by_loops],
+    "quantize_per_channel": [channels_by_loops, channels_in_double],
+    "keep_in_float": [all_subsets, subsets_as_a_generator],
+    "fake_quantize": [torch_has_it, with_a_function_of_its_own],
+    "qat_step": [step_by_hand],
+    "round_with_data": [gptq_like],
+    "cubic_sparsity": [schedule_by_cases],
+    "global_masks": [masks_by_heap, masks_by_threshold],
+    "mask_for_inputs": [mask_by_norm],
+    "taylor_scores": [taylor_by_einsum],
+    "remove_channels": [cut_by_repeating],
+    "choose_widths": [widths_by_trying_all],
+    "soften": [soften_in_numpy],
+    "distillation_loss": [loss_by_formula, loss_by_cross_entropy],
+    "compare_features": [features_by_cosine, features_by_shares],
+    "pareto_front": [front_by_sweep],
+    "entropy_bytes": [entropy_in_numpy, entropy_by_histogram],
+    "compress": [compress_by_steps],
+}
