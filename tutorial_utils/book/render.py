@@ -15,6 +15,7 @@ import yaml
 
 from tutorial_utils.book.exercises import page_from
 from tutorial_utils.book.figures import prepare_figures_
+from tutorial_utils.book.front import draw_map, front_picture, headline
 from tutorial_utils.book.notebooks import (
     chapters,
     kept_results,
@@ -51,7 +52,12 @@ def fill_results(text: str, kept: dict[str, str]) -> str:
 def page_results(root: Path, notebooks: Iterable[Path]) -> dict[str, str]:
     """Return what a page may show: all that notebooks keep, and the table of stored networks."""
     zoo = root / "book" / "results" / "zoo.json"
-    return kept_results(notebooks) | ({"zoo": zoo_table(zoo)} if zoo.exists() else {})
+    results = kept_results(notebooks) | ({"zoo": zoo_table(zoo)} if zoo.exists() else {})
+    results["chapters"] = draw_map(chapters(root / "notebooks"))
+    if "cost" in results:
+        results["headline"] = headline(results["cost"])
+        results["front_picture"] = front_picture(results["cost"])
+    return results
 
 
 def readme_with_results(root: Path) -> str:

@@ -38,7 +38,7 @@ def set_address(root: Path, url: str) -> None:
 def files_with_address(root: Path) -> list[Path]:
     """Return the files that may name the address: configuration, pages, notebooks, README."""
     return [
-        *(root / name for name in ("_config.yml", "README.md", "pyproject.toml")),
+        *(root / name for name in ("_config.yml", "README.md", "CITATION.cff", "pyproject.toml")),
         *sorted((root / "book").glob("*.md")),
         *stored_notebooks(root),
     ]

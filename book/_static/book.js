@@ -1,0 +1,26 @@
+/* What cannot be written in the pages: names for a few parts of the theme, and tables that scroll. */
+document.addEventListener("DOMContentLoaded", () => {
+  // Keyboards reach what scrolls sideways, and screen readers say what it is.
+  const markScrolling = () => {
+    for (const box of document.querySelectorAll(
+      ".pst-scrollable-table-container, .bd-article pre, .bd-article mjx-container"
+    )) {
+      const wide = box.scrollWidth > box.clientWidth + 1;
+      box.classList.toggle("wide", wide);
+      if (wide) box.setAttribute("tabindex", "0");
+      else box.removeAttribute("tabindex");
+      if (!box.matches(".pst-scrollable-table-container")) continue;
+      if (wide) {
+        box.setAttribute("role", "region");
+        box.setAttribute("aria-label", "Table, scrolls sideways");
+      } else {
+        box.removeAttribute("role");
+        box.removeAttribute("aria-label");
+      }
+    }
+  };
+  markScrolling();
+  window.addEventListener("load", markScrolling);
+  window.addEventListener("resize", markScrolling);
+  document.addEventListener("toggle", markScrolling, true); // a fold was opened
+});
