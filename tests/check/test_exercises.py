@@ -202,7 +202,13 @@ def copy_of_book(tmp_path):
         (root / folder).mkdir()
         for path in chapters(ROOT / folder)[:2]:
             shutil.copy(path, root / folder)
-    for name in ("_config.yml", "README.md", "pyproject.toml", "notebooks/profiles.yml"):
+    for name in (
+        "_config.yml",
+        "README.md",
+        "CITATION.cff",
+        "pyproject.toml",
+        "notebooks/profiles.yml",
+    ):
         shutil.copy(ROOT / name, root / name)
     return root
 

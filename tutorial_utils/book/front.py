@@ -63,13 +63,11 @@ def read_costs(table: str) -> list[tuple[str, float, float, float]]:
 
 
 def headline(table: str) -> str:
-    """Return the sentence of the front page: the smallest model that costs at most two points."""
+    """Return the headline of the front page: the smallest model that costs at most two points."""
     costs = [row for row in read_costs(table) if row[3] >= -_LOSS]
     name, smaller, faster, points = max(costs, key=lambda row: row[1])
     change = f"{abs(points):.1f} points {'less' if points < 0 else 'more'} accurate"
-    return (
-        f"**From one network to {smaller:.0f} times smaller, {faster:.1f} times faster, {change}.**"
-    )
+    return f"**{smaller:.0f} times smaller, {faster:.1f} times faster, {change}**"
 
 
 def front_picture(table: str) -> str:
@@ -119,16 +117,16 @@ def draw_map(paths: Iterable[Path]) -> str:
         x, y = _corner(number)
         lines = _wrap(title)
         text = "".join(
-            f'<tspan x="{x + 13}" y="{y + 20 + 17 * i}">{line}</tspan>'
+            f'<tspan x="{x + 12}" y="{y + 20 + 17 * i}">{line}</tspan>'
             for i, line in enumerate(lines)
         )
         note = f"chapter {number}" + (f", {minutes} min" if minutes else "")
         boxes.append(
             f'<a href="../notebooks/{path.stem}.html">'
-            f'<rect class="box" x="{x}" y="{y}" width="154" height="72" rx="6"/>'
+            f'<rect class="box" x="{x}" y="{y}" width="158" height="72" rx="6"/>'
             f'<rect class="f-{_GROUPS[number]}" x="{x}" y="{y}" width="6" height="72" rx="2"/>'
             f'<text class="small bold">{text}</text>'
-            f'<text class="small soft" x="{x + 13}" y="{y + 62}">{note}</text></a>'
+            f'<text class="small soft" x="{x + 12}" y="{y + 62}">{note}</text></a>'
         )
         arrows += [_arrow(_corner(other), (x, y)) for other in _NEEDS.get(number, [])]
     return "\n".join(
@@ -150,12 +148,12 @@ def draw_map(paths: Iterable[Path]) -> str:
 
 def _corner(number: int) -> tuple[int, int]:
     column, row = _PLACES[number]
-    return 2 + 161 * column, 6 + 95 * row
+    return 1 + 160 * column, 6 + 95 * row
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
     (x1, y1), (x2, y2) = start, end
-    path = f"M{x1 + 77} {y1 + 72}V{y2 - 12}H{x2 + 77}V{y2 - 1}"
+    path = f"M{x1 + 79} {y1 + 72}V{y2 - 12}H{x2 + 79}V{y2 - 1}"
     return f'<path d="{path}" class="stroke" marker-end="url(#map-head)"/>'
 
 
@@ -169,7 +167,7 @@ def _title(path: Path) -> tuple[int, str, str]:
 
 def _wrap(title: str) -> list[str]:
     """Break a title into two lines of about the same length, if it is long."""
-    if len(title) <= 18:
+    if len(title) <= 16:
         return [title]
     spaces = [i for i, letter in enumerate(title) if letter == " "]
     middle = min(spaces, key=lambda i: abs(i - len(title) / 2 - 1))
