@@ -34,6 +34,9 @@ BALANCED = """q = torch.floor(weight / scale)
     q[(weight / scale - q).argsort(descending=True)[:n_up]] += 1
     q = q.clamp(qmin, qmax)
 """
+CLAMPED_FIRST = """c = (x / scale + zero_point).clamp(qmin, qmax)
+    return (c + (c.round() - c).detach() - zero_point) * scale
+"""
 GRAVITY = """theirs = teacher.detach()
     def centre(x):
         x = x.square().sum(1)
@@ -107,8 +110,7 @@ WRONG = {
         ("return choices[-1][2]", "return []", "room for more"),
     ],
     "fake_quantize": [
-        ("q = torch.round(x / scale) + zero_point\n", "c = (x / scale + zero_point)"
-         ".clamp(qmin, qmax)\n    return (c + (c.round() - c).detach() - zero_point) * scale\n    q = None\n",
+        ("q = torch.round(x / scale) + zero_point\n", CLAMPED_FIRST + "    q = None\n",
          "round first"),
         (" + inside * (x - x.detach())", "", "gradient 0"),
         ("inside * (x", "(x", "its gradient is 0"),
