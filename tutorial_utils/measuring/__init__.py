@@ -15,7 +15,14 @@ from tutorial_utils.measuring.counts import (
 )
 from tutorial_utils.measuring.machine import describe_machine
 from tutorial_utils.measuring.measurement import Measurement, measure, measure_in_turns
+from tutorial_utils.measuring.peak import peak_bytes
 from tutorial_utils.measuring.prediction import correct_answers, evaluate, predict
+from tutorial_utils.measuring.roofline import (
+    LayerSpeed,
+    Roofline,
+    measure_layers,
+    measure_roofline,
+)
 from tutorial_utils.measuring.statistics import (
     Difference,
     agreement,

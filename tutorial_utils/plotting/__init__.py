@@ -27,6 +27,7 @@ from tutorial_utils.plotting.curves import (
 from tutorial_utils.plotting.images import show_images, show_soft_targets
 from tutorial_utils.plotting.labels import label_directly, label_points
 from tutorial_utils.plotting.pareto import plot_pareto
+from tutorial_utils.plotting.roofline import plot_roofline
 from tutorial_utils.plotting.rounding import show_rulers, show_weight_paths
 from tutorial_utils.plotting.runs import plot_pairs
 from tutorial_utils.plotting.showing import show
