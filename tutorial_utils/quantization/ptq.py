@@ -90,8 +90,9 @@ def quantize_ptq(
 
     Raises:
         InputError: bad n_bits, backend, range, rounding or calibration data, an unknown name in
-            `skip` or `other_bits`, a convolution padded with anything but a number of zeros, or nothing in
-            the model could be quantized. What else stayed in float, `float_layers` tells.
+            `skip` or `other_bits`, a convolution padded with anything but a number of zeros, or
+            nothing in the model could be quantized. What else stayed in float, `float_layers`
+            tells.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     >>> quantized = quantize_ptq(model, torch.rand(8, 3, 8, 8))
