@@ -114,11 +114,12 @@ def quantize_ptq(
     with torch.no_grad():
         for batch in batches:
             prepared(batch)
+    if (weight_range, rounding, correct_bias) == ("minmax", "nearest", False):
+        return convert_graph(prepared)
     weights = _observed_weights(prepared)
     converted = convert_graph(prepared)
-    if (weight_range, rounding, correct_bias) != ("minmax", "nearest", False):
-        choice = Choice(weight_range, rounding, correct_bias)
-        requantize_(converted, weights, torch.cat(batches), choice)
+    choice = Choice(weight_range, rounding, correct_bias)
+    requantize_(converted, weights, torch.cat(batches), choice)
     return converted
 
 
@@ -183,10 +184,11 @@ def _has_integers(node: Node) -> bool:
 
 def _observed_weights(prepared: GraphModule) -> dict[str, Tensor]:
     """Float weights, batch norms folded in, of the layers that will be quantized, by name."""
+    layers = [node for node in prepared.graph.nodes if node.target in WEIGHTED]
     return {
         layer_name(node): attrgetter(node.args[1].args[0].target)(prepared).detach()
-        for node in prepared.graph.nodes
-        if node.target in WEIGHTED and node.args[1].op == "call_module"
+        for node in layers
+        if node.args[1].op == "call_module" and node.args[1].args[0].op == "get_attr"
     }
 
 

@@ -77,7 +77,7 @@ class _Requantizer(Interpreter):
         if node.op == "call_function" and "quantize_per_" in str(node.target):
             rounded = node.target(*_pick(args, "rounded"), **kwargs)
             return Pair(args[0].exact, rounded)  # the float network has no such node
-        if node.target in (ops.conv2d.default, ops.linear.default) and _is_integer(node.args[1]):
+        if _has_constant_integers(node) and layer_name(node) in self.weights:
             args = self._requantize(node, args)
         function = node.target if node.op == "call_function" else self.fetch_attr(node.target)
         both = [function(*_pick(args, side), **kwargs) for side in ("exact", "rounded")]
@@ -146,5 +146,8 @@ def _pick(args: tuple, side: str) -> tuple:
     return map_aggregate(args, lambda a: getattr(a, side) if isinstance(a, Pair) else a)
 
 
-def _is_integer(node: Node) -> bool:
-    return ".dequantize_per_" in str(node.target)
+def _has_constant_integers(node: Node) -> bool:
+    if node.target not in (ops.conv2d.default, ops.linear.default):
+        return False
+    weight = node.args[1]
+    return ".dequantize_per_" in str(weight.target) and weight.args[0].op == "get_attr"
