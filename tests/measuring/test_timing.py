@@ -6,9 +6,11 @@ from torch import nn
 
 from tutorial_utils.measuring import (
     Latency,
+    by_type,
     describe_machine,
     measure_latency,
     speed_up,
+    time_by_type,
     time_in_turns,
     timing,
 )
@@ -146,3 +148,30 @@ def test_the_machine_is_named():
     assert cpu_name().strip()
     machine = describe_machine()
     assert machine["torch"] == torch.__version__ and machine["ISA"]
+
+
+def test_time_goes_to_the_type_of_the_layer_that_took_it(clock, monkeypatch):
+    monkeypatch.setattr(by_type, "timer", lambda: clock.now)
+
+    class Slow(nn.Module):
+        def __init__(self, seconds):
+            super().__init__()
+            self.seconds = seconds
+
+        def forward(self, x):
+            clock.now += self.seconds
+            return x
+
+    class Fast(Slow):
+        pass
+
+    class Model(nn.Sequential):
+        def forward(self, x):
+            clock.now += 5
+            return super().forward(x)
+
+    model = Model(Slow(2), Fast(1), Slow(3)).train()
+    times = time_by_type(model, NOTHING, n_calls=3)
+    assert times == pytest.approx({"Slow": 5000, "Fast": 1000, "the rest": 5000})
+    assert model.training
+    assert not any(module._forward_hooks for module in model.modules())

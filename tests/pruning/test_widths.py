@@ -10,7 +10,7 @@ from torchvision.models import mobilenet_v2
 from tutorial_utils.errors import InputError
 from tutorial_utils.measuring import count_macs, fastest_ms, timing
 from tutorial_utils.models import resnet8
-from tutorial_utils.pruning import coupled_layers, prune_by_cost
+from tutorial_utils.pruning import coupled_layers, layers_of_channels, prune_by_cost
 from tutorial_utils.pruning.coupling import find_groups, removed_widths
 from tutorial_utils.pruning.widths import _choose_widths, _CostTable, _input_sizes
 
@@ -65,6 +65,17 @@ def test_a_flattening_takes_several_inputs_with_each_channel():
     model = vgg().requires_grad_(True)
     (group,) = (g for g in find_groups(model, IMAGES, ()) if g[0].dep.target.module is model[2])
     assert removed_widths(group) == {model[2]: (0, 1), model[6]: (4, 0)}
+
+
+def test_who_makes_normalises_and_reads_a_channel_of_the_shared_stream():
+    found = layers_of_channels(resnet8(), IMAGES, "conv")
+    assert found == {
+        "make": ["conv", "stage1.0.conv2"],
+        "normalise": ["bn", "stage1.0.bn2"],
+        "read": ["stage1.0.conv1", "stage2.0.conv1", "stage2.0.shortcut.0"],
+    }
+    with pytest.raises(InputError, match="'fc'"):
+        layers_of_channels(resnet8(), IMAGES, "fc")
 
 
 def test_only_what_costs_is_narrowed_and_the_channels_of_the_lowest_scores_go():

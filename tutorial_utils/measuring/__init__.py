@@ -4,6 +4,7 @@ The model may be a plain module, a pruned one, an eager quantized one or an expo
 Everything is counted from what would be saved (its state dict) or observed while it runs.
 """
 
+from tutorial_utils.measuring.by_type import time_by_type
 from tutorial_utils.measuring.clustered import accuracy_interval, paired_accuracy
 from tutorial_utils.measuring.counts import (
     compressed_bytes,

@@ -42,7 +42,12 @@ from tutorial_utils.pruning.masks import (
     scan_sensitivity,
     sparsity_of,
 )
-from tutorial_utils.pruning.networks import coupled_layers, prune_channels, prune_to_macs
+from tutorial_utils.pruning.networks import (
+    coupled_layers,
+    layers_of_channels,
+    prune_channels,
+    prune_to_macs,
+)
 from tutorial_utils.pruning.patterns import mask_2_of_4, masks_2_of_4
 from tutorial_utils.pruning.schedules import (
     cubic_sparsity,

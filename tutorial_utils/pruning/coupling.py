@@ -35,6 +35,8 @@ def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> lis
             # In a tuple, because a bare tensor would be unpacked into its images.
             graph = torch_pruning.DependencyGraph().build_dependency(model, (example,))
         groups = list(graph.get_all_groups(kept, root_module_types=(nn.Conv2d, nn.Linear)))
+    except TimeoutError:  # a limit that the caller set says nothing about the network
+        raise
     except Exception as error:  # the library raises whatever goes wrong inside it
         raise InputError(_unable(model, error)) from error
     if not groups:
@@ -112,6 +114,8 @@ def cut_group(group: Group, channels: list[int], model: nn.Module) -> None:
     """Remove channels from all layers of a group."""
     try:
         group.prune(channels)
+    except TimeoutError:  # a limit that the caller set says nothing about the network
+        raise
     except Exception as error:  # the library raises whatever goes wrong inside it
         where = f" in the layers {cut_layers(group, model)}"
         raise InputError(_unable(model, error, where)) from error

@@ -20,6 +20,8 @@ from tutorial_utils.pruning.coupling import (
     cut_group,
     cut_layers,
     find_groups,
+    output_cuts,
+    removed_widths,
 )
 from tutorial_utils.pruning.masks import SCOPES, mask_from_scores
 from tutorial_utils.pruning.scoring import group_scores, layer_scores
@@ -40,6 +42,36 @@ def coupled_layers(model: nn.Module, example: Tensor) -> list[list[str]]:
     """
     model = copy.deepcopy(model).requires_grad_(True)
     return [cut_layers(group, model) for group in find_groups(model, example, ())]
+
+
+def layers_of_channels(model: nn.Module, example: Tensor, name: str) -> dict[str, list[str]]:
+    """The layers that lose something when a layer loses an output channel.
+
+    Args:
+        model: not changed.
+        example: inputs of shape (N, 3, height, width).
+        name: of a convolution or linear layer.
+
+    Returns:
+        names of the layers that make these channels, normalise them, and read them.
+
+    Raises:
+        InputError: as `prune_channels`, or the channels of the layer cannot be cut.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+    >>> layers_of_channels(model, torch.zeros(1, 3, 4, 4), "0")
+    {'make': ['0'], 'normalise': ['1'], 'read': ['2']}
+    """
+    traced = copy.deepcopy(model).requires_grad_(True)
+    names = {module: name for name, module in traced.named_modules()}
+    for group in find_groups(traced, example, ()):
+        made = cut_layers(group, traced)
+        if name in made:
+            lost = {names[layer]: n for layer, n in removed_widths(group).items()}
+            norms = {names[i.dep.target.module] for i in output_cuts(group)} - lost.keys()
+            reading = sorted(layer for layer, (n_in, _) in lost.items() if n_in)
+            return {"make": made, "normalise": sorted(norms), "read": reading}
+    raise InputError(f"layer {name!r}: no such layer, or its channels are those of the output")
 
 
 def prune_channels(
