@@ -3,6 +3,7 @@
 Each list is for the exercise of its name; every function in it must be accepted.
 """
 
+import copy
 import heapq
 import itertools
 import math
@@ -304,7 +305,77 @@ def compress_by_steps(weight, size_bytes, budget):
     return np.rint(weight.numpy() / scale).astype(np.int32), np.float32(scale)
 
 
+def accuracy_in_numpy(model, batches):
+    model = copy.deepcopy(model).eval()
+    right = [np.equal(model(x).detach().numpy().argmax(1), y.numpy()) for x, y in batches]
+    return np.concatenate(right).mean()
+
+
+def product_in_doubles(x, w, x_zero):
+    return ((x.double() - x_zero) @ w.double()).int()
+
+
+def product_in_numpy(x, w, x_zero):
+    return np.matmul(x.numpy().astype(np.int64) - x_zero, w.numpy().astype(np.int64))
+
+
+def range_of_all_at_once(layer, batches, mean, std):
+    outputs = layer((torch.cat(batches) - mean) / std)
+    return torch.stack(torch.aminmax(outputs))
+
+
+def rounded_by_autograd(weight, inputs, targets, scale, lr, n_steps):
+    kept = weight.clone().requires_grad_()
+    optimizer = torch.optim.SGD([kept], lr=lr)
+    for _ in range(n_steps):
+        seen = kept + (torch.round(kept / scale) * scale - kept).detach()
+        optimizer.zero_grad()
+        F.mse_loss(inputs @ seen, targets).backward()
+        optimizer.step()
+    return torch.round(kept.detach() / scale).numpy() * scale
+
+
+def masked_gradient_too(weight, mask, gradient, lr, momentum, n_steps):
+    weight, velocity = torch.where(mask, weight, 0), 0
+    for _ in range(n_steps):
+        velocity = momentum * velocity + gradient(weight) * mask
+        weight = weight - lr * velocity
+    return weight
+
+
+def dead_units_by_loops(weight, bias, next_weight, next_bias):
+    units = [i for i in range(len(weight)) if weight[i].any()]
+    extra = sum(
+        (next_weight[:, i] * max(float(bias[i]), 0) for i in range(len(weight)) if i not in units),
+        torch.zeros(len(next_bias)),
+    )
+    return [weight[units], bias[units], next_weight[:, units], next_bias + extra]
+
+
+def teacher_all_at_once(teacher, batches, temperature):
+    with torch.inference_mode():
+        logits = copy.deepcopy(teacher).eval()(torch.cat(batches)).double()
+    return torch.exp(F.log_softmax(logits / temperature, dim=-1))
+
+
+def alone_by_lists(model_a, model_b, loader):
+    pairs = [
+        (bool(a), bool(b))
+        for x, y in loader
+        for a, b in zip(model_a(x).argmax(1) == y, model_b(x).argmax(1) == y, strict=True)
+    ]
+    return np.array([pairs.count((True, False)), pairs.count((False, True))]) / len(pairs)
+
+
 RIGHT = {
+    "accuracy_on": [accuracy_in_numpy],
+    "int8_product": [product_in_doubles, product_in_numpy],
+    "activation_range": [range_of_all_at_once],
+    "train_rounded": [rounded_by_autograd],
+    "fine_tune_masked": [masked_gradient_too],
+    "remove_dead_units": [dead_units_by_loops],
+    "teacher_answers": [teacher_all_at_once],
+    "right_alone": [alone_by_lists],
     "conv_macs": [conv_macs_by_shape, conv_macs_by_loops],
     "wilson_interval": [wilson_in_numpy, wilson_as_roots],
     "measure_ms": [fastest_of_many, median_of_numpy],

@@ -39,8 +39,8 @@ def _with_imports() -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def written(source: str, name: str):
-    """The function of a source that was changed."""
-    space = dict(solution_names())
+def written(source: str, name: str, **helpers: object):
+    """The function of a source that was changed, and may call these helpers."""
+    space = solution_names() | helpers
     exec(source, space)
     return space[name]

@@ -46,6 +46,15 @@ GRAVITY = """theirs = teacher.detach()
     ours, theirs = centre(student), centre(theirs)
 """
 
+
+def two_passes(model_a, model_b, loader):
+    a, b = (
+        torch.cat([model(inputs).argmax(1) == labels for inputs, labels in loader])
+        for model in (model_a, model_b)
+    )
+    return (a & ~b).float().mean(), (b & ~a).float().mean()
+
+
 # A wrong answer is the solution with one text replaced, and a part of the hint that it must get.
 WRONG = {
     "conv_macs": [
@@ -214,6 +223,48 @@ WRONG = {
         ("float(weight.abs().max())  #", "float(weight.abs().max()) / 1000  #", "fewer bytes"),
         ("torch.int32), high", "torch.int32), 2 * high", "which scale fits"),
     ],
+    "accuracy_on": [
+        ("model.eval()", "model.train()", "model.eval() first"),
+        ("return n_right / n", "n_right = [float((model(x).argmax(1) == y).float().mean()) "
+         "for x, y in batches]\n    return sum(n_right) / len(n_right)", "count the images"),
+    ],
+    "int8_product": [
+        ("(x.to(torch.int32) - x_zero)", "(x - x_zero).to(torch.int32)", "widen x before"),
+        ("(x.to(torch.int32) - x_zero) @ w.to(torch.int32)",
+         "((x.to(torch.int32) - x_zero).to(torch.int8) @ w).to(torch.int32)", "widen both"),
+        (" - x_zero", "", "stands for"),
+    ],
+    "activation_range": [
+        ("(images - mean) / std", "((images - mean) / std - mean) / std", "normalised twice"),
+        ("low, high = min(low, float(outputs.min())), max(high, float(outputs.max()))",
+         "low, high = float(outputs.min()), float(outputs.max())", "last batch"),
+    ],
+    "train_rounded": [
+        ("return torch.round(kept / scale) * scale", "return kept", "before conversion"),
+        ("kept = kept - lr", "kept = seen - lr", "half a mark"),
+    ],
+    "fine_tune_masked": [
+        ("(weight - lr * velocity) * mask", "weight - lr * velocity", "removed weights back"),
+        ("(weight - lr * velocity) * mask  # each step would bring them back\n    return weight",
+         "weight - lr * velocity\n    return weight * mask", "only put back at the end"),
+    ],
+    "remove_dead_units": [
+        (".clamp(min=0)", "", "a ReLU is between"),
+        ("next_bias + next_weight[:, ~alive] @ constant", "next_bias", "still puts out its bias"),
+    ],
+    "teacher_answers": [
+        ("teacher.eval()", "teacher.train()", None),
+        ("with torch.no_grad()", "with torch.enable_grad()", "graph"),
+        ("F.softmax(logits / temperature, dim=1)", "F.softmax(logits, dim=1) ** (1 / temperature)",
+         "do not add up"),
+        ("teacher.eval()", "[m.train() for m in teacher if isinstance(m, torch.nn.Dropout)]",
+         "answers differently"),
+    ],
+    "right_alone": [
+        ("with torch.no_grad():", "return [float(v) for v in two_passes(model_a, model_b, loader)]\n"
+         "    with torch.no_grad():", "shuffles"),
+        ("return only_a / n, only_b / n", "return only_b / n, only_a / n", "first comes"),
+    ],
 }  # fmt: skip
 CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
 
@@ -221,13 +272,13 @@ CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
 def wrong_function(name, old, new):
     source = solution_sources()[name]
     assert old in source, f"{name}: {old!r} is not in the solution any more"
-    return written(source.replace(old, new), name)
+    return written(source.replace(old, new), name, two_passes=two_passes)
 
 
 def test_every_exercise_has_a_check_and_a_solution():
-    assert list(solution_sources()) == list(check.EXERCISES) and len(check.EXERCISES) == 24
+    assert list(solution_sources()) == list(check.EXERCISES) and len(check.EXERCISES) == 32
     chapters = [exercise.chapter for exercise in check.EXERCISES.values()]
-    assert chapters == sorted([*range(1, 9)] * 3)
+    assert chapters == sorted([*range(1, 9)] * 4)
 
 
 @pytest.mark.parametrize("name", check.EXERCISES)

@@ -47,20 +47,28 @@ def path(request):
     return request.param
 
 
-def run_all(notebook):
+def run_all(notebook, *, compare=True):
     """Run the code cells in one namespace and compare what they print with what is stored."""
     space = {}
     for cell in notebook.cells:
         if cell.cell_type == "code":
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 exec(compile(cell.source, "cell", "exec"), space)
-            assert printed.getvalue() == "".join(o.text for o in cell.outputs), cell.source
+            if cell.outputs and compare:
+                assert printed.getvalue() == "".join(o.text for o in cell.outputs), cell.source
     return space
 
 
-def test_each_of_eight_chapters_has_three_exercises(path):
+def to_mend(notebook):
+    """Names of the exercises in which something is to be mended."""
+    cells = notebook.cells
+    return {name for name, at in solutions(notebook).items() if "begin" in cells[at].metadata}
+
+
+def test_each_of_eight_chapters_has_three_exercises_and_a_bug(path):
     names = [n for n, e in check.EXERCISES.items() if e.chapter == int(path.stem[:2])]
-    assert list(solutions(read_notebook(path))) == names and len(names) == 3
+    assert list(solutions(read_notebook(path))) == names and len(names) == 4
+    assert to_mend(read_notebook(path)) == {names[3]}
     assert [p.name for p in EXERCISES] == [p.name for p in SOLUTIONS] and len(SOLUTIONS) == 8
 
 
@@ -75,19 +83,29 @@ def test_every_solution_prints_what_is_stored(path):
 def test_every_untouched_stub_ends_in_not_implemented_error_and_nothing_else(path):
     names = solutions(read_notebook(path))
     space = run_all(exercise_from(read_notebook(path)))
-    for name in names:
+    for name in set(names) - to_mend(read_notebook(path)):
         for case in check.EXERCISES[name].cases():
             with pytest.raises(NotImplementedError, match=f"{name} is yours to write"):
                 space[name](*case.args.values())
 
 
+def test_what_is_to_be_mended_runs_and_is_wrong(path):
+    """It fails on a case, and not on all: it looks right on the first."""
+    (name,) = to_mend(read_notebook(path))
+    space = run_all(exercise_from(read_notebook(path)), compare=False)
+    verdict = check.examine(check.EXERCISES[name], space[name])
+    assert not verdict.solved and "it raised" not in verdict.text
+    assert "\nhint: " in verdict.text, verdict.text
+
+
 def test_a_stub_keeps_signature_and_docstring(path):
     solved, exercise = read_notebook(path), exercise_from(read_notebook(path))
-    for position in solutions(solved).values():
+    for name, position in solutions(solved).items():
         (before,), (after,) = (ast.parse(n.cells[position].source).body for n in (solved, exercise))
         assert ast.dump(before.args) == ast.dump(after.args)
         assert ast.get_docstring(before) == ast.get_docstring(after)
-        assert len(after.body) == 2 and isinstance(after.body[1], ast.Raise)
+        raises = len(after.body) == 2 and isinstance(after.body[1], ast.Raise)
+        assert raises == (name not in to_mend(solved))
         assert not exercise.cells[position].metadata
 
 
@@ -97,6 +115,7 @@ def test_a_prompt_says_how_hard_it_is(path):
         ("1", "easy"),
         ("2", "middle"),
         ("3", "open-ended"),
+        ("4", "find the bug"),
     ]
 
 
@@ -182,7 +201,8 @@ def test_progress_of_a_folder_is_listed_and_counted(tmp_path):
 def test_all_stored_solutions_are_solved_and_no_exercise_that_is_made_is(path):
     solved = read_notebook(path)
     assert set(states_of(solved).values()) == {"solved"}
-    assert set(states_of(exercise_from(solved)).values()) == {"not written"}
+    states = states_of(exercise_from(solved))
+    assert {name for name, state in states.items() if state != "not written"} == to_mend(solved)
     assert progress(FOLDER / "exercises").keys() >= set(EXERCISES)
 
 

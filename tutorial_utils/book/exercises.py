@@ -2,7 +2,8 @@
 
 A notebook of solutions is the source. Each of its cells tagged ``solution`` holds one function; in
 the exercise the body of that function becomes ``raise NotImplementedError``, and in the book the
-cell is behind a drop-down below the same stub. The next code cell is the check.
+cell is behind a drop-down below the same stub. The next code cell is the check. Where something is
+to be mended, the cell's metadata hold under ``begin`` the function that the exercise begins with.
 """
 
 import ast
@@ -46,6 +47,11 @@ def stub(source: str) -> str:
             f'    raise NotImplementedError("{to_write(function.name)}")',
         ]
     )
+
+
+def beginning(cell: NotebookNode) -> str:
+    """Return what a reader finds in place of a solution: a stub, or a function with a bug."""
+    return cell.metadata.get("begin") or stub(cell.source)
 
 
 def is_stub(source: str) -> bool:
@@ -94,9 +100,11 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
     exercise = copy.deepcopy(solution)
     for name, position in solutions(solution).items():
         cell, check = exercise.cells[position : position + 2]
-        cell.source = stub(cell.source)
-        cell.metadata.pop("tags")
-        check.outputs = [new_output("stream", name="stdout", text=not_written(name) + "\n")]
+        to_write = "begin" not in cell.metadata
+        cell.source = beginning(cell)
+        cell.metadata = NotebookNode()
+        text = not_written(name) + "\n"
+        check.outputs = [new_output("stream", name="stdout", text=text)] if to_write else []
     return exercise
 
 
@@ -106,12 +114,15 @@ def has_answers(exercise: NotebookNode, solution: NotebookNode) -> bool:
     Cells are told apart by their ids, which an exercise has from its notebook of solutions.
     """
     made = exercise_from(solution)
-    stubs = {made.cells[position].id for position in solutions(solution).values()}
+    stubs = {
+        made.cells[position].id: made.cells[position].source
+        for position in solutions(solution).values()
+    }
     known = {cell.id for cell in made.cells}
     printed = ["", *("".join(o.text for o in c.outputs) for c in made.cells if c.get("outputs"))]
     return any(
         cell.id not in known
-        or (cell.id in stubs and not is_stub(cell.source))
+        or (cell.id in stubs and cell.source != stubs[cell.id] and not is_stub(cell.source))
         or "".join(o.get("text", "?") for o in cell.get("outputs", [])) not in printed
         for cell in exercise.cells
     )
@@ -136,6 +147,6 @@ def page_from(solution: NotebookNode) -> NotebookNode:
             "code_prompt_show": f"Show a solution of {name}",
             "code_prompt_hide": f"Hide the solution of {name}",
         }
-        text = f"```python\n{stub(cell.source)}\n```"
+        text = f"```python\n{beginning(cell)}\n```"
         page.cells.insert(position, new_markdown_cell(text, id=f"stub-{position}"))
     return page

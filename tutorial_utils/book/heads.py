@@ -32,7 +32,7 @@ if importlib.util.find_spec("tutorial_utils") is None:
     kept = [f"{{name}}=={{there[name]}}" for name in ("torch", "torchvision") if name in there]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source, *kept], check=True)
     importlib.invalidate_caches()"""
-_PRACTICE = "Three exercises that check themselves are in [their own notebook]({link}). Open ones:"
+_PRACTICE = "Exercises that check themselves are in [their own notebook]({link}). Open ones:"
 
 
 def install_cell(url: str) -> str:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from tutorial_utils.check.bugs_measuring import ACCURACY_ON
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.measuring.counts import count_macs
 from tutorial_utils.measuring.statistics import wilson_interval
@@ -197,4 +198,5 @@ EXERCISES = (
         "that one fails where a clock now and then shows too little. In practice: warm up, time in "
         "turns what is compared, take the median, and show the spread.",
     ),
+    ACCURACY_ON,
 )

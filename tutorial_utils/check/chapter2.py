@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tutorial_utils import quantization
+from tutorial_utils.check.bugs_measuring import INT8_PRODUCT
 from tutorial_utils.check.examine import Case, Exercise
 
 
@@ -168,4 +169,5 @@ EXERCISES = (
         after="The fewer the bits, the more it pays to clip. In practice a histogram is enough, "
         "and the range is chosen for each channel of a weight.",
     ),
+    INT8_PRODUCT,
 )

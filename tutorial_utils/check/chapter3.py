@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from tutorial_utils import quantization
+from tutorial_utils.check.bugs_measuring import ACTIVATION_RANGE
 from tutorial_utils.check.byte_budget import KEEP_IN_FLOAT
 from tutorial_utils.check.examine import Case, Exercise
 
@@ -167,4 +168,5 @@ EXERCISES = (
         "floats, and integer kernels ask for it.",
     ),
     KEEP_IN_FLOAT,
+    ACTIVATION_RANGE,
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tutorial_utils.check.bugs_training import TRAIN_ROUNDED
 from tutorial_utils.check.examine import Case, Exercise
 
 
@@ -204,4 +205,5 @@ EXERCISES = (
         after="No label was used, and no gradient of the network. In practice GPTQ and AdaRound do "
         "this layer by layer, and bring weights to 4 bits without training.",
     ),
+    TRAIN_ROUNDED,
 )

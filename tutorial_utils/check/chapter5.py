@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tutorial_utils.check.bugs_training import FINE_TUNE_MASKED
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.pruning.masks import magnitude_scores, mask_from_scores
 from tutorial_utils.pruning.schedules import cubic_sparsity
@@ -182,4 +183,5 @@ EXERCISES = (
         after="The rule is Wanda: the error that a missing weight makes is its size times the root "
         "mean square of its input. In practice a few hundred inputs are enough for it.",
     ),
+    FINE_TUNE_MASKED,
 )

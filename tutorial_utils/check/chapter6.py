@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from tutorial_utils.check.bugs_training import REMOVE_DEAD_UNITS
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.check.widths import CHOOSE_WIDTHS
 from tutorial_utils.pruning.channels import channel_scores, remove_channels
@@ -139,4 +140,5 @@ EXERCISES = (
         "channels through the whole graph, and you compare the outputs of both networks.",
     ),
     CHOOSE_WIDTHS,
+    REMOVE_DEAD_UNITS,
 )

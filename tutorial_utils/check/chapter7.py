@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tutorial_utils.check.bugs_training import TEACHER_ANSWERS
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.distillation.losses import attention_loss, distillation_loss
 
@@ -201,4 +202,5 @@ EXERCISES = (
         "large one, that has to be chosen: maps of length 1 give small numbers.",
         observe=_loss_and_gradients,
     ),
+    TEACHER_ANSWERS,
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tutorial_utils.check.bugs_measuring import RIGHT_ALONE
 from tutorial_utils.check.examine import Case, Exercise
 
 Models = dict[str, tuple[float, int]]
@@ -213,4 +214,5 @@ EXERCISES = (
         after="A uniform scale with an entropy coder is hard to beat. In practice formats for fast "
         "kernels have fixed bits, and entropy coding is for what is sent or stored.",
     ),
+    RIGHT_ALONE,
 )

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import nn
+
 from tutorial_utils.check.answers import as_expected, differs, plain, show
 from tutorial_utils.check.sandbox import detached, guarded, unchanged
 from tutorial_utils.check.slips import slip
@@ -132,13 +134,18 @@ def _try(exercise: Exercise, function: Callable, case: Case) -> _Trial:
         return _Trial(problem=_describe(error, function), hint=_advice(error))
     for name, value in case.args.items():
         if not unchanged(value, args[name]):
-            return _Trial(answer, f"it changed its argument {name}", _IN_PLACE)
+            hint = _TRAINING_MODE if isinstance(value, nn.Module) else _IN_PLACE
+            return _Trial(answer, f"it changed its argument {name}", hint)
     return _Trial(answer, used=args)
 
 
 _IN_PLACE = (
     "a function that ends in _ (like add_) and an assignment to x[...] change the caller's tensor; "
     "compute a new one"
+)
+_TRAINING_MODE = (
+    "in training mode a batch norm moves its statistics with every batch that it sees: call eval() "
+    "on the model first"
 )
 _SIGNATURE = "keep the arguments and their order as they were in the stub"
 
