@@ -52,7 +52,7 @@ def two_passes(model_a, model_b, loader):
         torch.cat([model(inputs).argmax(1) == labels for inputs, labels in loader])
         for model in (model_a, model_b)
     )
-    return (a & ~b).float().mean(), (b & ~a).float().mean()
+    return float((a & ~b).float().mean()), float((b & ~a).float().mean())
 
 
 # A wrong answer is the solution with one text replaced, and a part of the hint that it must get.
@@ -261,7 +261,7 @@ WRONG = {
          "answers differently"),
     ],
     "right_alone": [
-        ("with torch.no_grad():", "return [float(v) for v in two_passes(model_a, model_b, loader)]\n"
+        ("with torch.no_grad():", "return two_passes(model_a, model_b, loader)\n"
          "    with torch.no_grad():", "shuffles"),
         ("return only_a / n, only_b / n", "return only_b / n, only_a / n", "first comes"),
     ],
