@@ -22,6 +22,9 @@ quick: .venv/installed
 	$(RUN) ruff format --check .
 	$(RUN) pytest -m "not slow" tests tutorial_utils
 
+test-site: .venv/installed
+	$(RUN) pytest tests/book/test_site.py
+
 smoke: .venv/installed
 	OMP_NUM_THREADS=1 $(RUN) tutorial_utils run --profile smoke --jobs 2 --out _build/smoke
 
@@ -59,4 +62,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test quick smoke fooled results exercises address progress baselines evidence zoo clean
+.PHONY: book html test quick test-site smoke fooled results exercises address progress baselines evidence zoo clean

@@ -1,5 +1,13 @@
 /* What cannot be written in the pages: names for a few parts of the theme, and tables that scroll. */
 document.addEventListener("DOMContentLoaded", () => {
+  // The button says "Search Ctrl+K"; a name that says less than one sees confuses voice control.
+  for (const button of document.querySelectorAll(".search-button-field, details.hide > summary")) {
+    button.removeAttribute("aria-label");
+  }
+  for (const button of document.querySelectorAll(".theme-switch-button")) {
+    button.setAttribute("aria-label", "Color mode: light, dark or system settings");
+  }
+
   // Keyboards reach what scrolls sideways, and screen readers say what it is.
   const markScrolling = () => {
     for (const box of document.querySelectorAll(

@@ -211,7 +211,7 @@ def test_pages_and_readme_name_only_results_that_are_kept():
 
 
 def commands(text):
-    return set(re.findall(r"`(?:make|python -m tutorial_utils) (\w+)", text))
+    return set(re.findall(r"`(?:make|python -m tutorial_utils) ([\w-]+)", text))
 
 
 def test_every_make_target_is_in_the_readme_and_in_setup():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from tutorial_utils.book.drawing import diagram_names, read_diagram
 from tutorial_utils.book.exercises import page_from
 from tutorial_utils.book.figures import prepare_figures_
 from tutorial_utils.book.front import draw_map, front_picture, headline
@@ -53,6 +54,8 @@ def page_results(root: Path, notebooks: Iterable[Path]) -> dict[str, str]:
     """Return what a page may show: all that notebooks keep, and the table of stored networks."""
     zoo = root / "book" / "results" / "zoo.json"
     results = kept_results(notebooks) | ({"zoo": zoo_table(zoo)} if zoo.exists() else {})
+    for name in diagram_names():
+        results[f"diagram_{name}"] = f'<div class="drawing">\n{read_diagram(name)}</div>'
     results["chapters"] = draw_map(chapters(root / "notebooks"))
     if "cost" in results:
         results["headline"] = headline(results["cost"])
