@@ -8,6 +8,10 @@ document.addEventListener("DOMContentLoaded", () => {
     button.setAttribute("aria-label", "Color mode: light, dark or system settings");
   }
 
+  for (const entry of document.querySelectorAll('[role="list"] > .citation')) {
+    entry.setAttribute("role", "listitem");
+  }
+
   // Keyboards reach what scrolls sideways, and screen readers say what it is.
   const markScrolling = () => {
     for (const box of document.querySelectorAll(
