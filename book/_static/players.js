@@ -87,7 +87,7 @@
       for (let k = 0; k <= levels; k++) {
         const x = X((k - zero) * scale);
         make(grid, "path", { d: `M${x} 50V145`, stroke: "var(--line)", "stroke-width": levels > 100 ? 0.4 : 1 });
-        if (levels <= 15) make(grid, "text", { x, y: 162, "text-anchor": "middle", style: "font-size:11px" }, String(k));
+        if (levels <= 15) make(grid, "text", { x, y: 162, "text-anchor": "middle", class: "small" }, String(k));
       }
       make(grid, "path", { d: `M${X(0)} 50V145`, stroke: "var(--float)", "stroke-width": 2.5 });
       weights.forEach((w, i) => {
@@ -136,9 +136,9 @@
       for (let e = -5; e <= 0; e++) {
         const y = Y(10 ** e);
         make(svg, "path", { d: `M50 ${y}H465`, stroke: "var(--line)", "stroke-width": 0.6 });
-        make(svg, "text", { x: 44, y: y + 5, "text-anchor": "end", style: "font-size:12px" }, e === 0 ? "1" : `1e${number(e, 0)}`);
+        make(svg, "text", { x: 44, y: y + 5, "text-anchor": "end", class: "small" }, e === 0 ? "1" : `1e${number(e, 0)}`);
       }
-      for (let c = 1; c <= 6; c++) make(svg, "text", { x: X(c), y: 244, "text-anchor": "middle", style: "font-size:12px" }, String(c));
+      for (let c = 1; c <= 6; c++) make(svg, "text", { x: X(c), y: 244, "text-anchor": "middle", class: "small" }, String(c));
       for (const [b, values] of curves) {
         const line = values.map((e, i) => `${i ? "L" : "M"}${X(clips[i]).toFixed(1)} ${Y(e).toFixed(1)}`).join("");
         const chosen = b === bits.value;
@@ -168,7 +168,7 @@
     const images = window.TEACHER; // teacher.js
     const { controls, svg, says } = frame(box, "Temperature and soft targets", 190);
     const which = range(controls, "image", { min: 1, max: images.length, value: 1 }, (i) => `${i}, a ${images[i - 1].label}`, draw);
-    const T = range(controls, "temperature", { min: 0.5, max: 20, step: 0.5, value: 2 }, (t) => number(t, 1), draw);
+    const T = range(controls, "temperature", { min: 0.5, max: 20, step: 0.5, value: 1 }, (t) => number(t, 1), draw);
 
     function draw() {
       const { png, label, logits } = images[which.value - 1];
@@ -181,7 +181,7 @@
         const x = 122 + k * 35;
         make(svg, "rect", { x, y: 160 - share * 130, width: 27, height: Math.max(share * 130, 0.8), fill: k === label ? "var(--float)" : "var(--distillation)" });
         make(svg, "text", { x: x + 13, y: 178, "text-anchor": "middle" }, String(k));
-        if (share >= 0.005) make(svg, "text", { x: x + 13, y: 155 - share * 130, "text-anchor": "middle", style: "font-size:11px" }, Math.round(share * 100) + " %");
+        if (share >= 0.005) make(svg, "text", { x: x + 13, y: 155 - share * 130, "text-anchor": "middle", class: "small" }, Math.round(share * 100) + " %");
       });
       make(svg, "path", { d: "M116 160H474", stroke: "var(--ink)" });
       const others = shares.map((share, k) => [share, k]).filter(([, k]) => k !== label).sort((a, b) => b[0] - a[0]);
@@ -211,8 +211,8 @@
       const X = (s) => 50 + s * 4.1, Y = (bytes) => 220 - (bytes / most) * 195;
       svg.replaceChildren();
       make(svg, "path", { d: "M50 220H465M50 220V20", stroke: "var(--ink)", fill: "none" });
-      for (const s of [0, 25, 50, 75, 100]) make(svg, "text", { x: X(s), y: 240, "text-anchor": "middle", style: "font-size:12px" }, s + " %");
-      for (const part of [0, 0.5, 1]) make(svg, "text", { x: 45, y: Y(part * most) + 4, "text-anchor": "end", style: "font-size:12px" }, Math.round(part * most / 1000) + " kB");
+      for (const s of [0, 25, 50, 75, 100]) make(svg, "text", { x: X(s), y: 240, "text-anchor": "middle", class: "small" }, s + " %");
+      for (const part of [0, 0.5, 1]) make(svg, "text", { x: 45, y: Y(part * most) + 4, "text-anchor": "end", class: "small" }, Math.round(part * most / 1000) + " kB");
       for (const [name, [bytes, colour]] of Object.entries(formats)) {
         make(svg, "path", { d: `M${X(0)} ${Y(bytes(1, b))}L${X(100)} ${Y(bytes(0, b))}`, stroke: `var(${colour})`, "stroke-width": 2.5, fill: "none" });
         make(svg, "circle", { cx: X(level.value), cy: Y(bytes(1 - level.value / 100, b)), r: 6, fill: `var(${colour})` });
