@@ -7,16 +7,16 @@ from xml.etree import ElementTree
 import pytest
 from conftest import ROOT
 
-from tutorial_utils.book import front
+from tutorial_utils.book import front, overview
 from tutorial_utils.book.notebooks import chapters, kept_results
 from tutorial_utils.errors import InputError
 
-COSTS = """| recipe | made in | smaller | faster, batch 64 | points |
-| :--- | ---: | ---: | ---: | ---: |
-| float32 | 0 s | 1.0× | 1.0× | +0.0 |
-| PTQ, 8 bits | 3 s | 3.7× | 2.6× | -0.0 |
-| KD + PTQ | 15 s | 11.9× | 6.8× | -1.5 |
-| too much | 15 s | 1,299.0× | 60.8× | -31.5 |
+COSTS = """| recipe | accuracy | points (95 %) | file | ms, batch 1 | ms, batch 64 (speed-up) |
+| :--- | ---: | ---: | ---: | ---: | ---: |
+| float32 | 98% | +0.0 | 1,200 kB (1.0×) | 1 (1.0×) | 24 (1.0×) |
+| PTQ, 8 bits | 98% | -0.0 (-0.1 to +0.1) | 300 kB (4.0×) | 1 (1.0×) | 9 (2.6×) |
+| KD + PTQ | 97% | -1.5 (-2.0 to -1.0) | 100 kB (12.0×) | 1 (1.0×) | 3 (6.8×) |
+| too much | 60% | -31.5 | 1 kB (1,200.0×) | 1 (1.0×) | 1 (60.8×) |
 """
 CHAPTERS = chapters(ROOT / "notebooks")
 
@@ -29,30 +29,30 @@ def test_the_headline_is_the_smallest_model_that_costs_little():
 
 
 def test_numbers_with_thousands_are_read_and_other_tables_refused():
-    assert front.read_costs(COSTS)[3] == ("too much", 1299.0, 60.8, -31.5)
-    with pytest.raises(InputError, match="expected columns smaller, faster and points"):
-        front.read_costs(COSTS.replace("points", "loss"))
+    assert front.read_models(COSTS)[3] == ("too much", 1 / 1200, 60.8, -31.5)
+    with pytest.raises(InputError, match="expected columns points, file and ms"):
+        front.read_models(COSTS.replace("points", "loss"))
     with pytest.raises(InputError, match="expected columns"):
-        front.read_costs(COSTS.replace("11.9×", "small"))
+        front.read_models(COSTS.replace("100 kB", "small"))
 
 
 def test_the_picture_has_a_dot_for_each_model_and_its_text_the_figures(monkeypatch):
     drawn = []
     monkeypatch.setattr(front, "plot_pareto", lambda ax, *a: drawn.append(a) or ax)
-    html = front.front_picture(COSTS)
+    html = front.front_picture(COSTS.replace("-0.0 (", "-1.6 ("))
     ((shares, points, names, techniques),) = drawn
-    assert shares == pytest.approx([1, 1 / 3.7, 1 / 11.9, 1 / 1299]) and points[2] == -1.5
-    assert names[1] == "PTQ, 8 bits"
-    assert techniques == ["float", "ptq", "combined", "combined"]
-    assert 'alt="Files and accuracy of 4 models of chapter 8. The smallest is 1299 times' in html
+    assert shares == pytest.approx([1, 1 / 4, 1 / 12, 1 / 1200]) and points[2] == -1.5
+    assert names == ["float32", "", "KD + PTQ", "too much"]  # another beats the second
+    assert techniques == ["float", "ptq", "combined", "float"]
+    assert 'alt="Files and accuracy of 4 models of chapter 8. The smallest is 1200 times' in html
 
 
 def test_the_stored_chapter_gives_a_headline():
-    assert "times smaller" in front.headline(kept_results(CHAPTERS)["cost"])
+    assert "times smaller" in front.headline(kept_results(CHAPTERS)["combining"])
 
 
 def test_the_map_has_every_chapter_as_a_link_with_its_title_and_minutes():
-    html = front.draw_map(CHAPTERS)
+    html = overview.draw_map(CHAPTERS)
     assert "\n\n" not in html  # or Markdown would end the block there
     root = ElementTree.fromstring(html)
     links = [link for link in root.iter() if link.tag.endswith("}a")]
@@ -65,7 +65,7 @@ def test_the_map_has_every_chapter_as_a_link_with_its_title_and_minutes():
 
 
 def test_no_two_boxes_of_the_map_overlap_and_arrows_go_down():
-    assert len(set(front._PLACES.values())) == len(front._PLACES) == len(CHAPTERS)
-    TopologicalSorter(front._NEEDS).prepare()
-    for number, needs in front._NEEDS.items():
-        assert all(front._PLACES[n][1] < front._PLACES[number][1] for n in needs)
+    assert len(set(overview._PLACES.values())) == len(overview._PLACES) == len(CHAPTERS)
+    TopologicalSorter(overview._NEEDS).prepare()
+    for number, needs in overview._NEEDS.items():
+        assert all(overview._PLACES[n][1] < overview._PLACES[number][1] for n in needs)

@@ -1,30 +1,17 @@
-"""What the front page shows: the headline and its picture from kept results, the map of chapters.
-
-All of it is computed when the book is rendered, from the table "cost" of chapter 8 and from the
-first cells of the chapters.
-"""
+"""The headline of the front page and its picture, from the table that chapter 8 keeps."""
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
-from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 
-from tutorial_utils.book.drawing import diagram_names, read_diagram
-from tutorial_utils.book.notebooks import read_notebook
 from tutorial_utils.errors import InputError
+from tutorial_utils.measuring import pareto_front
 from tutorial_utils.plotting import plot_pareto
 from tutorial_utils.plotting.showing import encode_png
 
 _LOSS = 2.0  # points of accuracy that the headline may cost
-
-# Column and row of each chapter on the map, and the chapters that it builds on.
-_PLACES = {1: (1, 0), 2: (0, 1), 3: (0, 2), 4: (0, 3), 5: (1, 1), 6: (1, 2), 7: (2, 1)}
-_PLACES |= {8: (1, 4), 9: (0, 5), 10: (2, 5)}
-_NEEDS = {2: [1], 3: [2], 4: [3], 5: [1], 6: [5], 7: [1], 8: [4, 6, 7], 9: [8], 10: [8]}
-_GROUPS = {1: "float", 2: "ptq", 3: "ptq", 4: "qat", 5: "unstructured", 6: "structured"}
-_GROUPS |= {7: "distillation", 8: "combined", 9: "deep", 10: "float"}
 
 
 def parse_table(markdown: str) -> list[dict[str, str]]:
@@ -38,137 +25,102 @@ def parse_table(markdown: str) -> list[dict[str, str]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def read_costs(table: str) -> list[tuple[str, float, float, float]]:
-    """Return (name, times smaller, times faster, points) of each row of the table "cost".
+class Model(NamedTuple):
+    """A row of the table "combining" of chapter 8."""
+
+    name: str
+    share: float  # of the bytes of the first row's file
+    faster: float  # times, at batch 64
+    points: float  # of accuracy, against the first row
+
+
+def read_models(table: str) -> list[Model]:
+    """Return what the table "combining" says of each model.
 
     Raises:
-        InputError: when it has no such columns.
+        InputError: when it has no columns for points, file and ms.
 
-    >>> read_costs("| recipe | smaller | faster | points |\\n|-|-|-|-|\\n| a | 4× | 2.0× | -0.1 |")
-    [('a', 4.0, 2.0, -0.1)]
+    >>> header = "| model | points | file | ms, batch 64 (speed-up) |"
+    >>> rows = ["| a | +0.0 | 1,200 kB | 8 (1.0×) |", "| b | -0.1 (-1 to 0) | 300 kB | 4 (2.0×) |"]
+    >>> read_models("\\n".join([header, "|-|-|-|-|", *rows]))[1]
+    Model(name='b', share=0.25, faster=2.0, points=-0.1)
     """
-    rows = []
+    models, first_bytes = [], 0.0
     for row in parse_table(table):
         try:
-            cells = [
-                next(v for name, v in row.items() if name.startswith(start))
-                for start in ("smaller", "faster", "points")
-            ]
-            numbers = [float(re.match(r"[-+\d.,]+", cell)[0].replace(",", "")) for cell in cells]
+            points, file, ms = [_column(row, start) for start in ("points", "file", "ms")]
+            n_bytes, faster = _number(file), _number(ms.partition("(")[2])
+            points = _number(points)
         except (StopIteration, TypeError) as error:
-            message = "the table 'cost' of chapter 8: expected columns smaller, faster and points"
+            message = "the table 'combining' of chapter 8: expected columns points, file and ms"
             raise InputError(f"{message}, got {row}") from error
-        rows.append((next(iter(row.values())), *numbers))
-    return rows
+        first_bytes = first_bytes or n_bytes
+        models.append(Model(next(iter(row.values())), n_bytes / first_bytes, faster, points))
+    return models
+
+
+def _column(row: dict[str, str], start: str) -> str:
+    """Return the last column whose name begins so: of several batches, the largest."""
+    return next(cell for name, cell in reversed(row.items()) if name.startswith(start))
+
+
+def _number(text: str) -> float:
+    return float(re.match(r"[-+\d.,]+", text)[0].replace(",", ""))
 
 
 def headline(table: str) -> str:
     """Return the headline of the front page: the smallest model that costs at most two points."""
-    costs = [row for row in read_costs(table) if row[3] >= -_LOSS]
-    name, smaller, faster, points = max(costs, key=lambda row: row[1])
-    change = f"{abs(points):.1f} points {'less' if points < 0 else 'more'} accurate"
-    return f"**{smaller:.0f} times smaller, {faster:.1f} times faster, {change}**"
+    model = min(
+        (model for model in read_models(table) if model.points >= -_LOSS),
+        key=lambda model: model.share,
+    )
+    more = "less" if model.points < 0 else "more"
+    return (
+        f"**{1 / model.share:.0f} times smaller, {model.faster:.1f} times faster, "
+        f"{abs(model.points):.1f} points {more} accurate**"
+    )
 
 
 def front_picture(table: str) -> str:
-    """Return the picture of the front page as HTML: size against accuracy of all models."""
-    costs = read_costs(table)
+    """Return the picture of the front page as HTML: size against accuracy of all models.
+
+    The original and the models on the Pareto front have names.
+    """
+    models = read_models(table)
+    shares, points = [m.share for m in models], [m.points for m in models]
+    named = {0, *pareto_front(shares, points)}
+    names = [model.name if i in named else "" for i, model in enumerate(models)]
     figure, ax = plt.subplots(figsize=(5.8, 4))
     ax.set(
         xlabel="size of the file, share of the original's", ylabel="points, against the original"
     )
-    names, smaller, _, points = zip(*costs, strict=True)
-    plot_pareto(ax, [1 / n for n in smaller], points, names, [_technique(n) for n in names])
+    plot_pareto(ax, shares, points, names, [technique(model.name) for model in models])
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     picture = b64encode(encode_png(figure)).decode()
     plt.close(figure)
     alt = (
-        f"Files and accuracy of {len(costs)} models of chapter 8. The smallest is "
-        f"{max(smaller):.0f} times smaller than the original; the points are between "
+        f"Files and accuracy of {len(models)} models of chapter 8. The smallest is "
+        f"{1 / min(shares):.0f} times smaller than the original; the points are between "
         f"{min(points):+.1f} and {max(points):+.1f}."
     )
     source = f"data:image/png;base64,{picture}"
     return f'<div><img class="plot" width="560" alt="{alt}" src="{source}"></div>'
 
 
-def _technique(name: str) -> str:
-    """Guess a technique, and so a colour, from the name of a recipe."""
-    words = {
-        "float": "float", "control": "float", "PTQ": "ptq", "QAT": "qat", "KD": "distillation",
-        "unstructured": "unstructured", "structured": "structured",
-    }  # fmt: skip
-    if "Deep Compression" in name:
-        return "deep compression"
-    if "+" in name:
-        return "combined"
-    return next((words[word] for word in words if word in name), "combined")
+_WORDS = {
+    r"PTQ": "ptq",
+    r"QAT": "qat",
+    r"KD": "distillation",
+    r"\b(unstructured|sparse)\b": "unstructured",
+    r"\b(structured|half|cut)\b": "structured",
+}
 
 
-def draw_map(paths: Iterable[Path]) -> str:
-    """Return the map of the chapters as HTML: boxes that are links, and arrows between them.
+def technique(name: str) -> str:
+    """Return the key of `plotting.COLOURS` for the name of a recipe.
 
-    Args:
-        paths: the chapters; their titles and minutes are read from their first cells.
+    >>> technique("float32"), technique("QAT, 4 bits"), technique("half + KD")
+    ('float', 'qat', 'combined')
     """
-    style = re.search(r" *<style>.*?</style>", read_diagram(diagram_names()[0]), re.DOTALL)[0]
-    boxes, arrows = [], []
-    for path in paths:
-        number, title, minutes = _title(path)
-        x, y = _corner(number)
-        lines = _wrap(title)
-        text = "".join(
-            f'<tspan x="{x + 12}" y="{y + 20 + 17 * i}">{line}</tspan>'
-            for i, line in enumerate(lines)
-        )
-        note = f"chapter {number}" + (f", {minutes} min" if minutes else "")
-        boxes.append(
-            f'<a href="../notebooks/{path.stem}.html">'
-            f'<rect class="box" x="{x}" y="{y}" width="158" height="72" rx="6"/>'
-            f'<rect class="f-{_GROUPS[number]}" x="{x}" y="{y}" width="6" height="72" rx="2"/>'
-            f'<text class="small bold">{text}</text>'
-            f'<text class="small soft" x="{x + 12}" y="{y + 62}">{note}</text></a>'
-        )
-        arrows += [_arrow(_corner(other), (x, y)) for other in _NEEDS.get(number, [])]
-    return "\n".join(
-        [
-            '<div class="drawing">',
-            '<svg xmlns="http://www.w3.org/2000/svg" class="diagram" viewBox="0 0 480 560"'
-            ' aria-label="Map of the chapters: what builds on what">',
-            style,
-            '<defs><marker id="map-head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7"'
-            ' markerHeight="7" orient="auto"><path d="M0 0L10 5L0 10z" class="head"/></marker>'
-            "</defs>",
-            *arrows,
-            *boxes,
-            "</svg>",
-            "</div>",
-        ]
-    )
-
-
-def _corner(number: int) -> tuple[int, int]:
-    column, row = _PLACES[number]
-    return 1 + 160 * column, 6 + 95 * row
-
-
-def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    (x1, y1), (x2, y2) = start, end
-    path = f"M{x1 + 79} {y1 + 72}V{y2 - 12}H{x2 + 79}V{y2 - 1}"
-    return f'<path d="{path}" class="stroke" marker-end="url(#map-head)"/>'
-
-
-def _title(path: Path) -> tuple[int, str, str]:
-    """Return the number and the title of a chapter, and the minutes that it takes to read."""
-    text = read_notebook(path).cells[0].source
-    title = re.sub(r"^# (\d+\. )?", "", text.partition("\n")[0])
-    minutes = re.search(r"\*\*Time:\*\* about (\d+) minutes", text)
-    return int(path.stem[:2]), title, minutes[1] if minutes else ""
-
-
-def _wrap(title: str) -> list[str]:
-    """Break a title into two lines of about the same length, if it is long."""
-    if len(title) <= 16:
-        return [title]
-    spaces = [i for i, letter in enumerate(title) if letter == " "]
-    middle = min(spaces, key=lambda i: abs(i - len(title) / 2 - 1))
-    return [title[:middle], title[middle + 1 :]]
+    found = [key for words, key in _WORDS.items() if re.search(words, name)]
+    return found[0] if len(found) == 1 else "combined" if found else "float"

@@ -16,7 +16,7 @@ import yaml
 from tutorial_utils.book.drawing import diagram_names, read_diagram
 from tutorial_utils.book.exercises import page_from
 from tutorial_utils.book.figures import prepare_figures_
-from tutorial_utils.book.front import draw_map, front_picture, headline
+from tutorial_utils.book.front import front_picture, headline
 from tutorial_utils.book.notebooks import (
     chapters,
     kept_results,
@@ -24,6 +24,7 @@ from tutorial_utils.book.notebooks import (
     without_colours,
     write_notebook,
 )
+from tutorial_utils.book.overview import draw_map
 from tutorial_utils.book.zoo import zoo_table
 from tutorial_utils.errors import InputError, suggest
 
@@ -57,9 +58,9 @@ def page_results(root: Path, notebooks: Iterable[Path]) -> dict[str, str]:
     for name in diagram_names():
         results[f"diagram_{name}"] = f'<div class="drawing">\n{read_diagram(name)}</div>'
     results["chapters"] = draw_map(chapters(root / "notebooks"))
-    if "cost" in results:
-        results["headline"] = headline(results["cost"])
-        results["front_picture"] = front_picture(results["cost"])
+    if "combining" in results:
+        results["headline"] = headline(results["combining"])
+        results["front_picture"] = front_picture(results["combining"])
     return results
 
 
