@@ -25,8 +25,8 @@ def peak_bytes(model: nn.Module, inputs: Tensor) -> int:
     200
     """
     with in_eval_mode(model) as run, torch.inference_mode():
-        follow = _LiveBytes()
-        given = inputs.to(device=device_of(model))
+        follow = _LiveBytes([*model.parameters(), *model.buffers()])
+        given = inputs.to(device=device_of(model)).clone()  # a slice shares memory with the rest
         follow.count(given)
         with follow:
             run(given)
@@ -34,10 +34,14 @@ def peak_bytes(model: nn.Module, inputs: Tensor) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the results of all operators for as long as they live."""
+    """Counts the bytes of the results of all operators for as long as they live.
 
-    def __init__(self):
+    Some operators return what they were given, or a view of it. So weights are not counted.
+    """
+
+    def __init__(self, weights: list[Tensor]):
         super().__init__()
+        self.weights = {weight.untyped_storage()._cdata for weight in weights}
         self.sizes: dict[int, int] = {}
         self.peak = 0
 
@@ -52,7 +56,7 @@ class _LiveBytes(TorchDispatchMode):
         """Add a tensor, unless it shares its memory with one that is counted."""
         storage = tensor.untyped_storage()
         key = storage._cdata
-        if key not in self.sizes:
+        if key not in self.sizes and key not in self.weights:
             self.sizes[key] = storage.nbytes()
             weakref.finalize(storage, self.sizes.pop, key, None)
         self.peak = max(self.peak, sum(self.sizes.values()))
