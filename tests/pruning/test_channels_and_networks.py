@@ -545,3 +545,12 @@ def test_a_fraction_of_macs_outside_its_range_is_refused(fraction):
 def test_a_fraction_of_macs_that_cannot_be_reached_is_refused():
     with pytest.raises(InputError, match="MACs are left"):
         prune_to_macs(resnet8(), EXAMPLE, 0.1, skip=("conv", "stage1.0.conv1"))
+
+
+def test_a_time_limit_is_told_as_such_not_as_a_network_that_cannot_be_cut(monkeypatch):
+    def slow(*_, **__):
+        raise TimeoutError("not done after 180 s")
+
+    monkeypatch.setattr(torch_pruning.DependencyGraph, "build_dependency", slow)
+    with pytest.raises(TimeoutError, match="not done after 180 s"):
+        prune_channels(resnet8(), EXAMPLE, 0.5)
