@@ -13,6 +13,7 @@ from tutorial_utils.quantization.affine import (
     quantize,
 )
 from tutorial_utils.quantization.exporting import export_graph, export_program
+from tutorial_utils.quantization.half import Bfloat16, why_no_bf16
 from tutorial_utils.quantization.learned import first_scale, learned_fake_quantize
 from tutorial_utils.quantization.mixed import choose_bits, output_errors
 from tutorial_utils.quantization.ptq import (
@@ -37,5 +38,6 @@ from tutorial_utils.quantization.ranges import (
     percentile_range,
 )
 from tutorial_utils.quantization.rounding import gptq
+from tutorial_utils.quantization.stages import pt2e_stages
 from tutorial_utils.quantization.weights import quantize_weights
 from tutorial_utils.storage import load_packed, pack_bits, save_packed, unpack_bits

@@ -41,8 +41,8 @@ def least_squares_range(x: Tensor, n_bits: int, axis: int | None = None) -> tupl
     Returns:
         low = -high and high, shape () or (n_channels,).
 
-    >>> [round(v.item(), 2) for v in least_squares_range(torch.tensor([1.0, 1.0, 1.0, 1.8]), 2)]
-    [-1.53, 1.53]
+    >>> [round(v.item(), 2) for v in least_squares_range(torch.tensor([1.0] * 7 + [4.0]), 2)]
+    [-2.08, 2.08]
     """
     check_finite("x", x)
     qmin, qmax = int_range(n_bits, signed=True)
