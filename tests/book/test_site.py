@@ -19,8 +19,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not CHROMIUM or importlib.util.find_spec("playwright") is None,
-        reason="needs Chromium (or its path in CHROMIUM) and the Python package playwright",
+        not CHROMIUM or importlib.util.find_spec("axe_playwright_python") is None,
+        reason="needs Chromium (CHROMIUM may name its path) and requirements-book.txt",
     ),
 ]
 FLAGS = (
@@ -87,6 +87,22 @@ def test_a_page_is_whole_in_both_modes_and_fits_each_window(html, visitor, name)
         assert page.evaluate(WIDER) == [], f"{name} at {width}"
     assert page.evaluate(EMPTY_IMAGES) == []
     assert faults == []
+    assert faults_for_some(page, mode) == []
+
+
+def faults_for_some(page, mode):
+    """What axe-core finds that is serious or critical; in dark mode only colours can differ."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"resultTypes": ["violations"], "preload": False}
+    if mode == "dark":
+        options["runOnly"] = ["color-contrast"]
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        (violation["id"], violation["nodes"][0]["html"][:150])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.mark.parametrize("name", PAGES)
