@@ -105,3 +105,9 @@ def test_a_diagram_becomes_part_of_the_page():
     (cell,) = prepare_figures_(new_notebook(cells=[cell])).cells
     assert "<svg/>" in cell.outputs[0].data["text/html"]
     assert "image/svg+xml" not in cell.outputs[0].data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_diagram_is_on_a_page(name):
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    assert any(f"{{{{ diagram_{name} }}}}" in page for page in pages)
