@@ -126,7 +126,7 @@ def test_a_table_that_is_wider_than_a_phone_can_be_scrolled_with_the_keyboard(ht
 def test_a_fold_opens_with_the_keyboard_and_says_what_it_hides(html, visitor):
     page, _, _ = visitor
     page.goto((html / "notebooks/01_measure_first.html").as_uri())
-    fold = page.locator("details.hide summary", has_text="Show code").first
+    fold = page.locator("details.hide summary", has_text="Show").first
     fold.focus()
     page.keyboard.press("Enter")
     assert fold.evaluate("e => e.parentElement.open")
