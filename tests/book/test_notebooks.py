@@ -107,7 +107,7 @@ def test_it_stores_no_warning_and_no_trace_of_the_machine(path, notebook):
     for trace in (str(ROOT), str(Path.home()), sys.prefix, "papermill_", "/home/", "/Users/"):
         assert trace not in text
     assert set(notebook.metadata) <= {"kernelspec", "language_info"}
-    assert not [cell for cell in notebook.cells if set(cell.metadata) - {"tags"}]
+    assert not [cell for cell in notebook.cells if set(cell.metadata) - {"tags", "begin"}]
 
 
 def test_every_output_that_is_not_compared_has_one_reason(notebook):
