@@ -1,6 +1,7 @@
 """Recipes: what is refused, what is shared, and that each step does what its name says."""
 
 import copy
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -14,28 +15,74 @@ from tutorial_utils.measuring import count_macs, count_params, pareto_front
 from tutorial_utils.models import load_baseline
 from tutorial_utils.pruning import sparsity_of
 from tutorial_utils.quantization import quantized_layers
-from tutorial_utils.recipes import ORDERS, RECIPES, Setting, check_recipe, compress, describe
+from tutorial_utils.recipes import (
+    ORDERS,
+    STEPS,
+    TABLES,
+    Setting,
+    check_recipe,
+    compress,
+    describe,
+    training_epochs,
+    without_training,
+)
 
 CUT = ("cut_stage", {"stage": "stage3", "ratio": 0.5})
+TRAIN = {"epochs": 1, "lr": 0.05}
+HALF = {"macs": 0.5, "scope": "global", "round_to": 8}
+COMPARED = {**TABLES, "orders": ORDERS}
 
 
 @pytest.fixture(scope="module")
 def setting():
     data = loading.load("digits", n_train=256)
-    return Setting(load_baseline("resnet8", data), data, epochs=1, lr=0.05, seed=0)
+    return Setting(load_baseline("resnet8", data), data, seed=0)
 
 
 def weights(made):
     return torch.cat([value.float().flatten() for value in made.model.state_dict().values()])
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES.values(), *ORDERS.values()], ids=describe)
+@pytest.mark.parametrize(
+    "recipe", [recipe for arms in COMPARED.values() for recipe in arms.values()], ids=describe
+)
 def test_the_recipes_of_the_book_can_be_followed(recipe):
     check_recipe(recipe)
+    check_recipe(without_training(recipe))
 
 
-def test_the_first_recipe_is_the_baseline():
-    assert next(iter(RECIPES.values())) == []
+@pytest.mark.parametrize("arms", COMPARED.values(), ids=COMPARED)
+def test_what_is_compared_and_trained_is_trained_for_equally_long_at_one_rate(arms):
+    epochs = {name: training_epochs(recipe) for name, recipe in arms.items()}
+    assert len({round(value, 9) for value in epochs.values() if value}) == 1, epochs
+    rates = {step[1]["lr"] for recipe in arms.values() for step in recipe if "lr" in step[1]}
+    assert len(rates) == 1
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_hides_no_option(step):
+    options = list(inspect.signature(STEPS[step]).parameters.values())[2:]
+    assert all(option.default is inspect.Parameter.empty for option in options)
+
+
+def test_no_name_means_two_recipes():
+    names = [name for arms in COMPARED.values() for name in arms]
+    assert len(names) == len(set(names))
+
+
+def test_without_training_a_recipe_makes_the_same_shape_and_bits(setting):
+    recipe = [
+        CUT,
+        ("distil", TRAIN),
+        ("train_quantized", {"n_bits": 4, "taught": True, **TRAIN}),
+    ]
+    quick = without_training(recipe)
+    assert training_epochs(recipe) == 2 and training_epochs(quick) == 0
+    shapes = [
+        {name: value.shape for name, value in compress(steps, setting).model.state_dict().items()}
+        for steps in (recipe, quick)
+    ]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize(
@@ -43,32 +90,35 @@ def test_the_first_recipe_is_the_baseline():
     [
         ([("distill", {})], "did you mean 'distil'"),
         ([("fly", {})], "expected one of cut_channels"),
-        ([("distil", {"epochs": 3})], "unexpected.*epochs.*options are.*share"),
+        ([("distil", {"share": 3})], "unexpected.*share.*options are.*epochs"),
+        ([("distil", {"epochs": 3})], "step 'distil': missing.*lr"),
         ([("quantize", {})], "step 'quantize': missing.*n_bits.*options are.*n_bits"),
         ([("quantize", {"n_bits": 9})], "step 'quantize': n_bits.*9"),
         ([("quantize", {"n_bits": "8"})], "n_bits.*'8'"),
-        ([("train", {"share": 0})], "step 'train': share=0"),
-        ([("cut_channels", {"macs": 1})], "macs=1: expected a fraction"),
-        ([("cut_channels", {"macs": 0.5, "round_to": 1.5})], "round_to=1.5.*int"),
+        ([("train", {"epochs": 0, "lr": 0.1})], "step 'train': epochs=0"),
+        ([("train", {"epochs": 1, "lr": None})], "step 'train': lr=None"),
+        ([("cut_channels", HALF | {"macs": 1})], "macs=1: expected a fraction"),
+        ([("cut_channels", HALF | {"round_to": 1.5})], "round_to=1.5.*int"),
+        ([("cut_channels", HALF | {"scope": "network"})], "scope='network'"),
         ([("cut_stage", {"stage": "stage3", "ratio": None})], "ratio=None"),
         ([("cut_stage", {"stage": 3, "ratio": 0.5})], "stage=3.*str"),
-        ([("prune_and_train", {"sparsity": -0.1})], "sparsity=-0.1"),
+        ([("prune_weights", {"sparsity": -0.1, "scope": "layer"})], "sparsity=-0.1"),
         ([("take_student", {"model": "resnet9"})], "model='resnet9'.*did you mean"),
-        ([("train_quantized", {"n_bits": 4, "taught": "no"})], "taught='no'.*bool"),
-        ([("quantize", {"n_bits": 8}), ("train", {})], "quantizing has to be the last"),
+        ([("train_quantized", {"n_bits": 4, "taught": "no", **TRAIN})], "taught='no'.*bool"),
+        ([("quantize", {"n_bits": 8}), ("train", TRAIN)], "quantizing has to be the last"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_before_anything_runs(recipe, message):
     with pytest.raises(InputError, match=message):
-        compress([("train", {}), *recipe], setting=None)
+        compress([("train", TRAIN), *recipe], setting=None)
 
 
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ([("train", {}), ("cut_stage", CUT[1] | {"stage": "stgae3"})], "did you mean 'stage3'"),
+        ([("train", TRAIN), ("cut_stage", CUT[1] | {"stage": "stgae3"})], "did you mean 'stage3'"),
         (
-            [("train", {}), ("take_student", {"model": "resnet20"})],
+            [("train", TRAIN), ("take_student", {"model": "resnet20"})],
             "found by the name of a Dataset",
         ),
     ],
@@ -89,11 +139,11 @@ def test_recipes_work_on_ones_own_model_and_images(kind):
     ).eval()  # fmt: skip
     split = Split.from_arrays(torch.randint(256, (24, 3, 12, 20)).byte(), torch.arange(24) % 2)
     data = split if kind == "split" else list(batches(split, 8))
-    setting = Setting(net, data, epochs=1, lr=0.01, seed=0)
+    setting = Setting(net, data, seed=0)
     assert setting.example.shape == (1, 3, 12, 20) and len(setting.calibration) == 24
     recipe = [
-        ("cut_channels", {"macs": 0.5, "round_to": 4}),
-        ("distil", {}),
+        ("cut_channels", {"macs": 0.5, "scope": "layer", "round_to": 4}),
+        ("distil", {"epochs": 1, "lr": 0.01}),
         ("quantize", {"n_bits": 8}),
     ]
     made = compress(recipe, setting).model
@@ -103,7 +153,7 @@ def test_recipes_work_on_ones_own_model_and_images(kind):
 
 def test_recipes_that_begin_alike_share_and_get_what_they_would_alone(setting):
     before = copy.deepcopy(setting.teacher.state_dict())
-    recipe = [CUT, ("distil", {}), ("train", {"share": 0.5})]
+    recipe = [CUT, ("distil", TRAIN), ("train", TRAIN | {"epochs": 0.5})]
     alone = compress(recipe, setting)
     done = {}
     shorter = compress(recipe[:2], setting, done)
@@ -118,19 +168,28 @@ def test_recipes_that_begin_alike_share_and_get_what_they_would_alone(setting):
 
 
 def test_zeros_stay_in_later_training(setting):
-    made = compress([("prune_and_train", {"sparsity": 0.8}), ("distil", {})], setting)
+    made = compress(
+        [("prune_weights", {"sparsity": 0.8, "scope": "global"}), ("distil", TRAIN)], setting
+    )
     assert sparsity_of(made.model) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_cuts_do_what_they_say(setting):
     example = torch.zeros(1, 3, 32, 32)
-    half = compress([("cut_channels", {"macs": 0.5, "round_to": 8})], setting).model
+    half = compress([("cut_channels", HALF)], setting).model
     assert count_macs(half, example) <= 0.5 * count_macs(setting.teacher, example)
     narrow = compress([CUT], setting).model
     assert narrow.fc.in_features == 32 and narrow.stage2[0].conv2.out_channels == 32
 
 
-@pytest.mark.parametrize("step", [("quantize", {"n_bits": 4}), ("train_quantized", {"n_bits": 4})])
+@pytest.mark.parametrize(
+    "step",
+    [
+        ("quantize", {"n_bits": 4}),
+        ("train_quantized", {"n_bits": 4, "taught": False, **TRAIN}),
+    ],
+    ids=["after training", "while training"],
+)
 def test_both_ways_to_quantize_end_in_integers(setting, step):
     model = compress([CUT, step], setting).model
     assert len(quantized_layers(model)) == 10

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from tutorial_utils.errors import InputError, check_choice, check_fraction, check_positive, suggest
 from tutorial_utils.models.resnet import MODELS
-from tutorial_utils.pruning.masks import prunable_layers
+from tutorial_utils.pruning.masks import SCOPES, prunable_layers
 from tutorial_utils.quantization.affine import int_range
 from tutorial_utils.recipes.steps import STEPS, Compressed, Setting, take_student
 
@@ -19,10 +19,12 @@ def _check_type(name: str, value: object, kind: type) -> None:
 
 
 OPTIONS: dict[str, Callable[[object], None]] = {
-    "share": lambda value: check_positive(share=value),
+    "epochs": lambda value: check_positive(epochs=value),
+    "lr": lambda value: check_positive(lr=value),
     "macs": lambda value: check_positive(macs=value) or check_fraction("macs", value),
     "ratio": lambda value: check_fraction("ratio", value),
     "sparsity": lambda value: check_fraction("sparsity", value),
+    "scope": lambda value: check_choice("scope", value, SCOPES),
     "round_to": lambda value: _check_type("round_to", value, int) or check_positive(round_to=value),
     "n_bits": lambda value: int_range(value, signed=True),
     "model": lambda value: check_choice("model", value, MODELS),

@@ -1,43 +1,11 @@
-"""The recipes of the book, and following one of them."""
+"""Following a recipe, and what can be said of it before: its steps and its training."""
 
 import time
 from dataclasses import replace
 
-from tutorial_utils.recipes.checking import Recipe, Step, check_recipe, check_setting
+from tutorial_utils.recipes.checking import Recipe, check_recipe, check_setting
 from tutorial_utils.recipes.steps import STEPS, Compressed, Setting
 from tutorial_utils.training.fitting import seed_everything
-
-_HALF: Step = ("cut_channels", {"macs": 0.5})
-_SMALL: Step = ("take_student", {"model": "resnet8"})
-_NARROW: Step = ("cut_stage", {"stage": "stage3", "ratio": 0.5})
-_DISTIL: Step = ("distil", {})
-_INT8: Step = ("quantize", {"n_bits": 8})
-_INT4: Step = ("quantize", {"n_bits": 4})
-
-RECIPES: dict[str, list[Step]] = {
-    "float32": [],
-    "control: trained on": [("train", {"share": 1.5})],
-    "PTQ, 8 bits": [_INT8],
-    "QAT, 4 bits": [("train_quantized", {"n_bits": 4, "share": 0.25})],
-    "unstructured, 80 %": [("prune_and_train", {"sparsity": 0.8, "share": 1.5})],
-    "structured, half": [_HALF, ("train", {})],
-    "KD": [_SMALL, _DISTIL],
-    "structured + KD": [_HALF, _DISTIL],
-    "structured + KD + PTQ": [_HALF, _DISTIL, _INT8],
-    "structured + KD + QAT, 4 bits": [
-        _HALF, _DISTIL, ("train_quantized", {"n_bits": 4, "share": 0.25, "taught": True}),
-    ],
-    "KD + PTQ": [_SMALL, _DISTIL, _INT8],
-    "cut student + KD + PTQ": [_SMALL, _NARROW, ("distil", {"share": 3}), _INT8],
-}  # fmt: skip
-
-ORDERS: dict[str, list[Step]] = {
-    "prune, distil, quantize": [_SMALL, _NARROW, _DISTIL, _INT4],
-    "prune, quantize, distil": [
-        _SMALL, _NARROW, ("train_quantized", {"n_bits": 4, "taught": True}),
-    ],
-    "distil, prune, quantize": [_SMALL, _DISTIL, _NARROW, _INT4],
-}  # fmt: skip
 
 
 def compress(
@@ -57,8 +25,7 @@ def compress(
 
     >>> from torch import nn
     >>> teacher = nn.Sequential(nn.Linear(4, 4))
-    >>> setting = Setting(teacher, None, epochs=1, lr=0.1, seed=0)
-    >>> compress([], setting).model is teacher
+    >>> compress([], Setting(teacher, None, seed=0)).model is teacher
     True
     """
     check_recipe(recipe)
@@ -78,11 +45,38 @@ def compress(
     return result
 
 
+def training_epochs(recipe: Recipe) -> float:
+    """Passes over the training data in all steps of a recipe together.
+
+    >>> training_epochs([("train", {"epochs": 2, "lr": 0.1}), ("quantize", {"n_bits": 8})])
+    2
+    """
+    return sum(options.get("epochs", 0) for _, options in recipe)
+
+
+def without_training(recipe: Recipe) -> Recipe:
+    """The recipe for the same shape and the same numbers of bits, without any training.
+
+    How large a model is and how long it takes depends on these alone, so both can be measured
+    without the training that the accuracy needs.
+
+    >>> without_training([("train", {"epochs": 2, "lr": 0.1}), ("quantize", {"n_bits": 8})])
+    [('quantize', {'n_bits': 8})]
+    """
+    steps = []
+    for name, options in recipe:
+        if name == "train_quantized":
+            steps.append(("quantize", {"n_bits": options["n_bits"]}))
+        elif "epochs" not in options:
+            steps.append((name, options))
+    return steps
+
+
 def describe(recipe: Recipe) -> str:
     """A recipe in one line, for a table.
 
-    >>> describe([("cut_channels", {"macs": 0.5}), ("distil", {})])
-    '`cut_channels(macs=0.5)`, `distil()`'
+    >>> describe([("cut_stage", {"stage": "stage3", "ratio": 0.5}), ("quantize", {"n_bits": 8})])
+    "`cut_stage(stage='stage3', ratio=0.5)`, `quantize(n_bits=8)`"
     """
     calls = [
         f"`{name}({', '.join(f'{key}={value!r}' for key, value in options.items())})`"

@@ -12,12 +12,12 @@ from tutorial_utils.data.splits import Dataset, Split
 from tutorial_utils.distillation.teaching import Remembering, kd_loss
 from tutorial_utils.errors import InputError
 from tutorial_utils.models.baselines import load_baseline
-from tutorial_utils.pruning.masks import Masks, make_masks, prunable_layers
+from tutorial_utils.pruning.masks import Masks, apply_masks_, make_masks, prunable_layers
 from tutorial_utils.pruning.networks import prune_channels, prune_to_macs
 from tutorial_utils.pruning.schedules import keep_masked
 from tutorial_utils.quantization.ptq import quantize_ptq
 from tutorial_utils.quantization.qat import finish_qat, prepare_qat
-from tutorial_utils.training.fitting import fit, smoothed_cross_entropy
+from tutorial_utils.training.fitting import Loss, fit, smoothed_cross_entropy
 from tutorial_utils.training.precision import has_fast_bf16
 
 
@@ -32,7 +32,7 @@ class Compressed:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all steps of all recipes have in common.
+    """What all recipes have in common. Whatever they differ in is written in their steps.
 
     Attributes:
         teacher: the trained model; it is not changed. `distillation.Remembering` around it shares
@@ -40,15 +40,11 @@ class Setting:
         data: a data set, or as for `training.fit` a split or a `DataLoader`. Its first training
             images are the `calibration` of the steps that quantize, one is the `example` of those
             that cut.
-        epochs: of a training step, whose option `share` scales them.
-        lr: the highest learning rate.
         seed: set anew for every step.
     """
 
     teacher: nn.Module
     data: Dataset | Split | LabelledBatches
-    epochs: float
-    lr: float
     seed: int
 
     @property
@@ -71,14 +67,14 @@ class Setting:
         return first_inputs(data, n)
 
 
-def train(work: Compressed, setting: Setting, share: float = 1) -> Compressed:
+def train(work: Compressed, setting: Setting, epochs: float, lr: float) -> Compressed:
     """Train on with the labels, smoothed as for the baselines; zeros stay zeros."""
-    return _fit(work, setting, share, smoothed_cross_entropy)
+    return _fit(work, setting, epochs, lr, smoothed_cross_entropy)
 
 
-def distil(work: Compressed, setting: Setting, share: float = 1) -> Compressed:
+def distil(work: Compressed, setting: Setting, epochs: float, lr: float) -> Compressed:
     """Train with the labels and the teacher; zeros stay zeros."""
-    return _fit(work, setting, share, kd_loss(setting.teacher))
+    return _fit(work, setting, epochs, lr, kd_loss(setting.teacher))
 
 
 def take_student(work: Compressed, setting: Setting, model: str) -> Compressed:
@@ -91,9 +87,11 @@ def take_student(work: Compressed, setting: Setting, model: str) -> Compressed:
     return Compressed(load_baseline(model, setting.data))
 
 
-def cut_channels(work: Compressed, setting: Setting, macs: float, round_to: int = 16) -> Compressed:
-    """Cut channels until a fraction of the MACs is left, in numbers that suit int8 kernels."""
-    model = prune_to_macs(work.model, setting.example, macs, scope="global", round_to=round_to)
+def cut_channels(
+    work: Compressed, setting: Setting, macs: float, scope: str, round_to: int
+) -> Compressed:
+    """Cut channels until a fraction of the MACs is left (see `pruning.prune_to_macs`)."""
+    model = prune_to_macs(work.model, setting.example, macs, scope=scope, round_to=round_to)
     return Compressed(model)
 
 
@@ -103,12 +101,12 @@ def cut_stage(work: Compressed, setting: Setting, stage: str, ratio: float) -> C
     return Compressed(prune_channels(work.model, setting.example, ratio, skip=skip))
 
 
-def prune_and_train(
-    work: Compressed, setting: Setting, sparsity: float, share: float = 1
-) -> Compressed:
-    """Remove single weights by magnitude, at once, and train the others with the labels."""
-    masks = make_masks(work.model, sparsity)
-    return _fit(replace(work, masks=masks), setting, share, smoothed_cross_entropy, lr=0.1)
+def prune_weights(work: Compressed, setting: Setting, sparsity: float, scope: str) -> Compressed:
+    """Set the smallest weights to zero (see `pruning.make_masks`); training leaves them there."""
+    model = copy.deepcopy(work.model)
+    masks = make_masks(model, sparsity, scope=scope)
+    apply_masks_(model, masks)
+    return Compressed(model, masks)
 
 
 def quantize(work: Compressed, setting: Setting, n_bits: int) -> Compressed:
@@ -117,12 +115,12 @@ def quantize(work: Compressed, setting: Setting, n_bits: int) -> Compressed:
 
 
 def train_quantized(
-    work: Compressed, setting: Setting, n_bits: int, share: float = 1, taught: bool = False
+    work: Compressed, setting: Setting, n_bits: int, epochs: float, lr: float, taught: bool
 ) -> Compressed:
     """Quantization-aware training, with the labels or also with the teacher."""
     prepared = prepare_qat(work.model, setting.calibration, n_bits=n_bits)
     loss = kd_loss(setting.teacher) if taught else smoothed_cross_entropy
-    return Compressed(finish_qat(_fit(Compressed(prepared), setting, share, loss).model))
+    return Compressed(finish_qat(_fit(Compressed(prepared), setting, epochs, lr, loss).model))
 
 
 STEPS: dict[str, Callable[..., Compressed]] = {
@@ -131,19 +129,19 @@ STEPS: dict[str, Callable[..., Compressed]] = {
     "take_student": take_student,
     "cut_channels": cut_channels,
     "cut_stage": cut_stage,
-    "prune_and_train": prune_and_train,
+    "prune_weights": prune_weights,
     "quantize": quantize,
     "train_quantized": train_quantized,
 }
 
 
-def _fit(work: Compressed, setting: Setting, share: float, loss, lr=None) -> Compressed:
+def _fit(work: Compressed, setting: Setting, epochs: float, lr: float, loss: Loss) -> Compressed:
     model = copy.deepcopy(work.model)
     fit(
         model,
         setting.data,
-        epochs=share * setting.epochs,
-        lr=lr or setting.lr,
+        epochs=epochs,
+        lr=lr,
         seed=setting.seed,
         loss=loss,
         on_step=keep_masked(work.masks),
