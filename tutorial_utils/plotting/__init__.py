@@ -17,6 +17,7 @@ with requires_extra("plots"):
     import matplotlib.pyplot as plt
 
 from tutorial_utils.plotting.bars import plot_bars, plot_channel_ranges, plot_shares
+from tutorial_utils.plotting.bits import Stage, show_stages
 from tutorial_utils.plotting.curves import (
     plot_curves,
     plot_intervals,
@@ -31,6 +32,7 @@ from tutorial_utils.plotting.roofline import plot_roofline
 from tutorial_utils.plotting.rounding import show_rulers, show_weight_paths
 from tutorial_utils.plotting.runs import plot_pairs
 from tutorial_utils.plotting.showing import show
+from tutorial_utils.plotting.strips import show_recipes
 from tutorial_utils.plotting.style import COLOURS, MARKERS, STYLE, ink
 
 plt.rcParams.update(STYLE)
