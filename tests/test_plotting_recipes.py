@@ -78,3 +78,11 @@ def test_stages_stand_in_columns_and_nothing_is_drawn_where_nothing_is_written()
     assert colours[3] == ink(COLOURS["unstructured"])
     assert {"weights", "zeros", "96 bits", ".3", "1"} <= {text.get_text() for text in ax.texts}
     plt.close("all")
+
+
+def test_a_recipe_has_the_colour_of_its_technique_and_a_combination_its_own():
+    found = {name: plotting.technique_of(SMALL[name]) for name in SMALL}
+    assert found["ResNet-8, trained on"] == "float"
+    assert found["ResNet-8 + PTQ"] == "ptq"
+    assert found["ResNet-8 + KD"] == "distillation"
+    assert found["cut ResNet-8 + KD + QAT"] == "combined"

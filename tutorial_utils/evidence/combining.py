@@ -12,7 +12,6 @@ from tutorial_utils.data.splits import Split
 from tutorial_utils.distillation.teaching import Remembering
 from tutorial_utils.evidence.running import Row, Study
 from tutorial_utils.measuring.clustered import paired_accuracy
-from tutorial_utils.measuring.counts import compressed_bytes
 from tutorial_utils.measuring.prediction import correct_answers
 from tutorial_utils.measuring.statistics import Difference
 from tutorial_utils.models.baselines import load_baseline
@@ -36,13 +35,13 @@ def run(arm: str, seed: int) -> Row:
 
     Returns:
         what `_score` says, for the recipes of `ORDERS` of the validation images, for the others
-        of the test images; and the bytes of the file after DEFLATE. For a recipe that sets weights
-        to zero also, under `deep`, bytes and score of what comes back from Deep Compression.
+        of the test images. For a recipe that sets weights to zero also, under `deep`, bytes and
+        score of what comes back from Deep Compression.
     """
     setting, done = _shared(seed)
     split = setting.data.val if arm in ORDERS else setting.data.test
     model = compress(ARMS[arm], setting, done).model
-    found = _score(model, split) | {"compressed_bytes": compressed_bytes(model)}
+    found = _score(model, split)
     if any(step == "prune_weights" for step, _ in ARMS[arm]):
         name = dict(ARMS[arm]).get("take_student", {"model": "resnet20"})["model"]
         unpacked = make_model(name, len(setting.data.classes))

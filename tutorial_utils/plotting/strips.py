@@ -29,6 +29,18 @@ _BOXES: dict[str, tuple[str, Callable[[dict], str]]] = {
 }
 
 
+def technique_of(recipe: Sequence[tuple[str, dict]]) -> str:
+    """The key of `COLOURS` for a recipe: its one technique, "combined" for several.
+
+    Training on, and taking another network, are no techniques.
+
+    >>> technique_of([("cut_stage", {}), ("train", {})])
+    'structured'
+    """
+    techniques = {_BOXES[step][0] for step, _ in recipe} - {"float"}
+    return techniques.pop() if len(techniques) == 1 else "combined" if techniques else "float"
+
+
 def show_recipes(
     groups: Mapping[str, Mapping[str, Sequence[tuple[str, dict]]]],
     points: Mapping[str, Sequence[float]],

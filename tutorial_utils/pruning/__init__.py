@@ -13,6 +13,7 @@ from tutorial_utils.pruning.channels import (
     remove_channels,
     taylor_scores,
 )
+from tutorial_utils.pruning.coded_weights import CodedWeight, coded_weights
 from tutorial_utils.pruning.deep_compression import (
     fixed_bytes,
     pack,

@@ -52,6 +52,7 @@ SMALL: dict[str, Recipe] = {
     "cut ResNet-8, trained on": [_SMALL, _NARROW, _LONG],
     "cut ResNet-8 + KD": [_SMALL, _NARROW, _TAUGHT],
     "cut ResNet-8 + KD + PTQ": [_SMALL, _NARROW, _TAUGHT, _INT8],
+    "cut ResNet-8 + KD + PTQ, 6 bits": [_SMALL, _NARROW, _TAUGHT, ("quantize", {"n_bits": 6})],
     "cut ResNet-8 + KD + QAT": [_SMALL, _NARROW, _TAUGHT_FIRST, _int4(1, 0.02, taught=True)],
 }
 
