@@ -57,7 +57,7 @@ def show_recipes(
     """
     n_lines = sum(len(recipes) + 1 for recipes in groups.values())
     figure, (left, right) = plt.subplots(
-        1, 2, sharey=True, figsize=(9.5, 0.36 * n_lines + 0.6), width_ratios=[3, 2]
+        1, 2, sharey=True, figsize=(10, 0.36 * n_lines + 0.6), width_ratios=[2, 1]
     )
     ticks, line = {}, 0
     for title, recipes in groups.items():
@@ -90,7 +90,7 @@ def _draw_steps(ax: Axes, line: int, recipe: Sequence[tuple[str, dict]]) -> None
         width = 0.3 + 0.085 * len(text)
         box = {"facecolor": ink(COLOURS[technique]), "edgecolor": "none"}
         ax.add_patch(plt.Rectangle((start, line - 0.38), width, 0.76, **box))
-        middle = {"ha": "center", "va": "center", "color": "white", "fontsize": 10}
+        middle = {"ha": "center", "va": "center", "color": "white", "fontsize": 9}
         ax.text(start + width / 2, line, text, **middle)
         start += width + 0.06
 
