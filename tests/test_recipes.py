@@ -106,6 +106,7 @@ def test_without_training_a_recipe_makes_the_same_shape_and_bits(setting):
         ([("prune_weights", {"sparsity": -0.1, "scope": "layer"})], "sparsity=-0.1"),
         ([("take_student", {"model": "resnet9"})], "model='resnet9'.*did you mean"),
         ([("train_quantized", {"n_bits": 4, "taught": "no", **TRAIN})], "taught='no'.*bool"),
+        ([("quantize_best", {"n_bits": 4}), ("train", TRAIN)], "quantizing has to be the last"),
         ([("quantize", {"n_bits": 8}), ("train", TRAIN)], "quantizing has to be the last"),
     ],
 )
@@ -187,9 +188,10 @@ def test_cuts_do_what_they_say(setting):
     "step",
     [
         ("quantize", {"n_bits": 4}),
+        ("quantize_best", {"n_bits": 4}),
         ("train_quantized", {"n_bits": 4, "taught": False, **TRAIN}),
     ],
-    ids=["after training", "while training"],
+    ids=["after training", "after training, with care", "while training"],
 )
 def test_both_ways_to_quantize_end_in_integers(setting, step):
     model = compress([CUT, step], setting).model

@@ -19,6 +19,7 @@ _BOXES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "cut_stage": ("structured", lambda options: f"cut {options['stage']}"),
     "prune_weights": ("unstructured", lambda options: f"{options['sparsity']:.0%} zeros"),
     "quantize": ("ptq", lambda options: f"{options['n_bits']} bits"),
+    "quantize_best": ("ptq", lambda options: f"{options['n_bits']} bits, GPTQ"),
     "train_quantized": (
         "qat",
         lambda options: (

@@ -33,6 +33,9 @@ OPTIONS: dict[str, Callable[[object], None]] = {
 }
 
 
+QUANTIZING = ("quantize", "quantize_best", "train_quantized")  # after which there is no gradient
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Refuse a recipe that could not be followed to its end.
 
@@ -56,7 +59,7 @@ def check_recipe(recipe: Recipe) -> None:
                 OPTIONS[option](value)
             except InputError as error:
                 raise InputError(f"step {name!r}: {error}") from error
-        if i and recipe[i - 1][0] in ("quantize", "train_quantized"):
+        if i and recipe[i - 1][0] in QUANTIZING:
             raise InputError(
                 f"step {name!r} comes after {recipe[i - 1][0]!r}: quantizing has to be the last"
             )

@@ -11,6 +11,7 @@ _SMALL: Step = ("take_student", {"model": "resnet8"})
 _NARROW: Step = ("cut_stage", {"stage": "stage3", "ratio": 0.5})
 _INT8: Step = ("quantize", {"n_bits": 8})
 _INT4: Step = ("quantize", {"n_bits": 4})
+_GPTQ4: Step = ("quantize_best", {"n_bits": 4})
 
 
 def _sparse(sparsity: float) -> Step:
@@ -53,6 +54,7 @@ SMALL: dict[str, Recipe] = {
     "cut ResNet-8 + KD": [_SMALL, _NARROW, _TAUGHT],
     "cut ResNet-8 + KD + PTQ": [_SMALL, _NARROW, _TAUGHT, _INT8],
     "cut ResNet-8 + KD + PTQ, 6 bits": [_SMALL, _NARROW, _TAUGHT, ("quantize", {"n_bits": 6})],
+    "cut ResNet-8 + KD + GPTQ": [_SMALL, _NARROW, _TAUGHT, _GPTQ4],
     "cut ResNet-8 + KD + QAT": [_SMALL, _NARROW, _TAUGHT_FIRST, _int4(1, 0.02, taught=True)],
 }
 
@@ -60,6 +62,7 @@ TABLES = {"large": LARGE, "small": SMALL}
 
 ORDERS: dict[str, Recipe] = {
     "cut, distil, round": [_SMALL, _NARROW, _DISTIL, _INT4],
+    "cut, distil, round with care": [_SMALL, _NARROW, _DISTIL, _GPTQ4],
     "cut, distil with rounding": [_SMALL, _NARROW, _int4(0.5, 0.05, taught=True)],
     "distil, cut, round": [_SMALL, _DISTIL, _NARROW, _INT4],
 }

@@ -15,7 +15,7 @@ from tutorial_utils.models.baselines import load_baseline
 from tutorial_utils.pruning.masks import Masks, apply_masks_, make_masks, prunable_layers
 from tutorial_utils.pruning.networks import prune_channels, prune_to_macs
 from tutorial_utils.pruning.schedules import keep_masked
-from tutorial_utils.quantization.ptq import quantize_ptq
+from tutorial_utils.quantization.ptq import best_ptq, quantize_ptq
 from tutorial_utils.quantization.qat import finish_qat, prepare_qat
 from tutorial_utils.training.fitting import Loss, fit, smoothed_cross_entropy
 from tutorial_utils.training.precision import has_fast_bf16
@@ -114,6 +114,11 @@ def quantize(work: Compressed, setting: Setting, n_bits: int) -> Compressed:
     return Compressed(quantize_ptq(work.model, setting.calibration, n_bits=n_bits))
 
 
+def quantize_best(work: Compressed, setting: Setting, n_bits: int) -> Compressed:
+    """As `quantize`, with least-squares ranges, GPTQ and corrected biases (`best_ptq`)."""
+    return Compressed(best_ptq(work.model, setting.calibration, n_bits=n_bits))
+
+
 def train_quantized(
     work: Compressed, setting: Setting, n_bits: int, epochs: float, lr: float, taught: bool
 ) -> Compressed:
@@ -131,6 +136,7 @@ STEPS: dict[str, Callable[..., Compressed]] = {
     "cut_stage": cut_stage,
     "prune_weights": prune_weights,
     "quantize": quantize,
+    "quantize_best": quantize_best,
     "train_quantized": train_quantized,
 }
 
