@@ -65,7 +65,7 @@ def without_training(recipe: Recipe) -> Recipe:
     """
     steps = []
     for name, options in recipe:
-        if name == "train_quantized":
+        if name in ("train_quantized", "quantize_best"):
             steps.append(("quantize", {"n_bits": options["n_bits"]}))
         elif "epochs" not in options:
             steps.append((name, options))
