@@ -49,7 +49,7 @@ def learned_fake_quantize(
 
 
 def first_scale(channels: Tensor, n_bits: int) -> Tensor:
-    """Scales to start from: the paper's 2 mean(|w|) / sqrt(qmax), but no coarser than min-max.
+    """Scales to start from: the paper's 2 mean(abs(w)) / sqrt(qmax), but no coarser than min-max.
 
     With many bits the paper's is coarser than a scale that clips nothing.
 
