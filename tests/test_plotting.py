@@ -318,3 +318,21 @@ def test_a_figure_without_a_text_is_refused(ax, alt, shown):
     with pytest.raises(InputError, match="says what the figure shows"):
         plotting.show(ax.figure, alt=alt)
     assert not shown
+
+
+def test_panels_over_sparsity_share_their_axis_and_show_the_unpruned_network():
+    panels = {
+        "accuracy": {"pruned": ([0.5, 0.9], [0.9, 0.4]), "trained": ([0.9], [0.8])},
+        "bytes": {"zlib": ([0.0, 0.5], [0.9, 0.5])},
+    }
+    unpruned = {"accuracy": 0.95, "bytes": 1}
+    figure = plotting.show_over_sparsity(panels, unpruned, logarithmic=["bytes"])
+    top, bottom = figure.axes
+    assert (top.get_yscale(), bottom.get_yscale()) == ("linear", "log")
+    assert top.get_ylim()[0] == 0
+    assert [points(line) for line in top.lines[:2]] == [[[0.5, 0.9], [0.9, 0.4]], [[0.9, 0.8]]]
+    assert [set(line.get_ydata()) for line in (top.lines[2], bottom.lines[1])] == [{0.95}, {1}]
+    assert {text.get_text() for text in top.texts} == {"pruned", "trained", "unpruned"}
+    assert top.get_xlim() == bottom.get_xlim() and bottom.get_xlabel() == "sparsity"
+    assert not top.get_legend()
+    plt.close(figure)

@@ -73,6 +73,8 @@ def test_layers_without_four_inputs_stay_dense():
 def test_what_has_no_groups_of_four_is_refused():
     with pytest.raises(InputError, match=r"\(16, 3, 3, 3\).*multiple of 4.*dense"):
         mask_2_of_4(torch.randn(16, 3, 3, 3))
+    with pytest.raises(InputError, match=r"\(2, 6, 2, 2\)"):  # 24 inputs, of 6 channels
+        mask_2_of_4(torch.randn(2, 6, 2, 2))
     with pytest.raises(InputError, match=r"\(8,\)"):
         mask_2_of_4(torch.randn(8))
     with pytest.raises(InputError, match="NaN"):

@@ -32,6 +32,7 @@ from tutorial_utils.plotting.roofline import plot_roofline
 from tutorial_utils.plotting.rounding import show_rulers, show_weight_paths
 from tutorial_utils.plotting.runs import plot_pairs
 from tutorial_utils.plotting.showing import show
+from tutorial_utils.plotting.sparsity import show_over_sparsity
 from tutorial_utils.plotting.strips import show_recipes, technique_of
 from tutorial_utils.plotting.style import COLOURS, MARKERS, STYLE, ink
 

@@ -54,10 +54,9 @@ def reestimate_batch_norm_(
             for norm in norms:
                 norm.reset_running_stats()
                 norm.momentum = None  # the plain average of all batches
-                norm.train()
+                norm.train()  # until the block gives back each mode
             for batch in input_batches(inputs, batch_size):
                 run(batch.to(device=device_of(model)))
         finally:
             for norm, momentum in zip(norms, before, strict=True):
                 norm.momentum = momentum
-                norm.eval()  # in_eval_mode gives back a mode that was train
