@@ -23,7 +23,6 @@ from tutorial_utils.pruning import (
     prunable_layers,
     prune_gradually,
     random_scores,
-    rewind_,
     scan_sensitivity,
     sparsity_of,
     storage_bytes,
@@ -281,18 +280,6 @@ def test_gradual_pruning_arrives_however_short_the_training(model, n_steps, end)
     for step in range(1, n_steps + 1):
         on_step(step, n_steps, model)
     assert sparsity_of(model) == pytest.approx(0.5, abs=1e-3)
-
-
-def test_rewinding_returns_survivors_to_their_early_values(model):
-    early = copy.deepcopy(model.state_dict())
-    fit(model, random_data(), epochs=1, batch_size=64, show=False)
-    masks = make_masks(model, 0.6)
-    rewind_(model, early, masks)
-    assert not masked_weights(model, masks).any()
-    for name, layer in prunable_layers(model).items():
-        kept = masks[name]
-        assert torch.equal(layer.weight[kept], early[name + ".weight"][kept])
-    assert torch.equal(model.bn.running_mean, early["bn.running_mean"])
 
 
 # -- refusals ------------------------------------------------------------------------------------

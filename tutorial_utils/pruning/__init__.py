@@ -54,7 +54,6 @@ from tutorial_utils.pruning.schedules import (
     cubic_sparsity,
     keep_masked,
     prune_gradually,
-    rewind_,
 )
 from tutorial_utils.pruning.sparse_formats import (
     Bitmask,

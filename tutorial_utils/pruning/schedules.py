@@ -1,4 +1,4 @@
-"""Pruning during training: keep zeros at zero, prune step by step, rewind.
+"""Pruning during training: keep zeros at zero, prune step by step.
 
 Each maker returns a callable for ``training.fit(..., on_step=...)``, which calls it as
 ``on_step(step, n_steps, model)`` after each optimiser step, with steps counted from 1.
@@ -12,22 +12,6 @@ from tutorial_utils.errors import InputError, check_fraction
 from tutorial_utils.pruning.masks import Masks, apply_masks_, make_masks
 
 OnStep = Callable[[int, int, nn.Module], None]
-
-
-def rewind_(model: nn.Module, state: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Put a model back to an earlier state, with the masked weights at zero.
-
-    Args:
-        model: changed in place.
-        state: a copy of ``model.state_dict()`` from early in its training. It must be a copy
-            (``copy.deepcopy``): the state dict itself shares memory with the model.
-        masks: found at the end of that training.
-
-    Source: Frankle et al. 2019, "Stabilizing the Lottery Ticket Hypothesis"; Renda et al. 2020,
-    "Comparing Rewinding and Fine-tuning in Neural Network Pruning".
-    """
-    model.load_state_dict(state)
-    apply_masks_(model, masks)
 
 
 def keep_masked(masks: Mapping[str, Tensor]) -> OnStep:
