@@ -19,7 +19,7 @@ document.addEventListener("DOMContentLoaded", () => {
     )) {
       const wide = box.scrollWidth > box.clientWidth + 1;
       box.classList.toggle("wide", wide);
-      if (wide) box.setAttribute("tabindex", "0");
+      if (wide || box.scrollHeight > box.clientHeight + 1) box.setAttribute("tabindex", "0");
       else box.removeAttribute("tabindex");
       if (!box.matches(".pst-scrollable-table-container")) continue;
       if (wide) {
@@ -32,7 +32,10 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   };
   markScrolling();
-  window.addEventListener("load", markScrolling);
-  window.addEventListener("resize", markScrolling);
+  window.addEventListener("load", () => {
+    markScrolling();
+    window.MathJax?.startup?.promise?.then(markScrolling); // formulas come last
+  });
+  new ResizeObserver(markScrolling).observe(document.querySelector(".bd-article") ?? document.body);
   document.addEventListener("toggle", markScrolling, true); // a fold was opened
 });
