@@ -14,9 +14,10 @@ from tutorial_utils.quantization import choose_bits, export_graph, output_errors
 
 METHODS = {
     "min-max": {},
+    "biases": {"correct_bias": True},
     "least squares": {"weight_range": "mse"},
-    "and biases": {"weight_range": "mse", "correct_bias": True},
-    "and GPTQ": {"weight_range": "mse", "correct_bias": True, "rounding": "gptq"},
+    "least squares and biases": {"weight_range": "mse", "correct_bias": True},
+    "all three": {"weight_range": "mse", "correct_bias": True, "rounding": "gptq"},
 }
 BITS = (4, 3, 2)
 WIDTHS = (8, 6, 5, 4, 3, 2)
@@ -50,10 +51,10 @@ def run(arm: str, seed: int) -> dict:
     calibration = to_inputs(train[shuffled[:N_CALIBRATION]])
     if arm == MIXED:
         other = bits_by_layer(model, calibration[:64], 3)
-        quantized = quantize_ptq(graph, calibration, other_bits=other, **METHODS["and GPTQ"])
+        quantized = quantize_ptq(graph, calibration, other_bits=other, **METHODS["all three"])
     elif arm == ENDS:
         other = {"conv": 8, "fc": 8}
-        options = METHODS["and GPTQ"]
+        options = METHODS["all three"]
         quantized = quantize_ptq(graph, calibration, n_bits=2, other_bits=other, **options)
     else:
         method, _, n_bits = arm.removesuffix(" bits").rpartition(", ")
