@@ -336,3 +336,23 @@ def test_panels_over_sparsity_share_their_axis_and_show_the_unpruned_network():
     assert top.get_xlim() == bottom.get_xlim() and bottom.get_xlabel() == "sparsity"
     assert not top.get_legend()
     plt.close(figure)
+
+
+def test_gains_that_may_be_zero_look_so(ax):
+    plotting.plot_gains(ax, {"clear": (0.02, 0.01, 0.03), "open": (0.01, -0.01, 0.03)})
+    clear, dot, unclear, circle, _ = ax.lines
+    assert points(clear) == [[1.0, 0.0], [3.0, 0.0]] and points(dot) == [[2.0, 0.0]]
+    assert points(unclear) == [[-1.0, 1.0], [3.0, 1.0]]
+    assert clear.get_color() == plotting.COLOURS["distillation"] != unclear.get_color()
+    assert (dot.get_fillstyle(), circle.get_fillstyle()) == ("full", "none")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["clear", "open"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first is on top
+
+
+def test_trainings_and_ratios_are_drawn_by_name(ax):
+    plotting.plot_training(ax, {"alone": {1: 0.5, 20: 0.7}}, {"alone": "#555555"})
+    assert points(ax.lines[0]) == [[1.0, 0.5], [20.0, 0.7]]
+    assert ax.lines[0].get_label() == "alone" and ax.lines[0].get_color() == "#555555"
+    plotting.plot_ratios(ax, [1, 4], {"norm": [1.0, 0.25]})
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert list(ticks(ax)) == ["1", "4"]

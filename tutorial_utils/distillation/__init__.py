@@ -11,6 +11,7 @@ from tutorial_utils.distillation.losses import (
     feature_loss,
     soft_target_loss,
 )
+from tutorial_utils.distillation.stored import find_labels, numbered_views, stored_kd_loss
 from tutorial_utils.distillation.teaching import (
     Hinted,
     Remembering,

@@ -5,4 +5,5 @@ seeds. ``python -m tutorial_utils evidence NAME`` runs what is not stored yet, a
 at any moment. What it stores is in `results`, a small JSON file for each study.
 """
 
+from tutorial_utils.evidence.answers import pack_answers, unpack_answers
 from tutorial_utils.evidence.running import Study, load_results, make_again, run_study, studies

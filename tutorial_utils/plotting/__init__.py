@@ -25,6 +25,7 @@ from tutorial_utils.plotting.curves import (
     plot_share_of_time,
     plot_staircase,
 )
+from tutorial_utils.plotting.gains import plot_gains, plot_ratios, plot_training
 from tutorial_utils.plotting.images import show_images, show_soft_targets
 from tutorial_utils.plotting.labels import label_directly, label_points
 from tutorial_utils.plotting.pareto import plot_pareto
