@@ -12,6 +12,7 @@ from tutorial_utils.quantization import (
     fake_quantize,
     finish_qat,
     first_scale,
+    freeze_late_,
     freeze_observers_,
     int_range,
     learned_fake_quantize,
@@ -196,3 +197,13 @@ def test_the_range_of_a_weight_is_that_of_the_present_weight(trained):
         low, high = minmax_range(weight, axis=0)
         scale, _ = affine_params(low, high, 2, symmetric=True, signed=True)
         torch.testing.assert_close(layer.weight_fake_quant.scale, scale)
+
+
+@pytest.mark.parametrize(("n_steps", "first"), [(10, 8), (78, 63)])
+def test_freezing_late_is_for_the_last_fifth_of_the_steps(n_steps, first):
+    layer = ConvBN(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Identity())
+    frozen = []
+    for step in range(1, n_steps + 1):
+        freeze_late_(step, n_steps, nn.Sequential(layer))
+        frozen.append(layer.frozen)
+    assert frozen.index(True) + 1 == first and all(frozen[first:])
