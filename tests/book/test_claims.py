@@ -143,3 +143,11 @@ def test_with_other_parameters_a_false_claim_is_reported_and_the_run_goes_on(
             claim("small", 2.0, at_most=1, on=on)
     results = [entry["result"] for entry in record()]
     assert results == ["reported", "reported", "broken", "broken", "broken", "broken"]
+
+
+def test_a_function_is_called_only_where_the_claim_is_checked(capsys):
+    claim("it is small", lambda: 0.2, at_most=0.3)
+    claim("it is fast", lambda: pytest.fail("must not be called"), skip="no compiler")
+    assert capsys.readouterr().out == (
+        "holds: it is small (0.2, at most 0.3)\nskipped: it is fast (no compiler)\n"
+    )

@@ -1,13 +1,20 @@
 """Compiled models against the uncompiled ones. Skipped where there is no C++ compiler."""
 
 import logging
+import re
 import warnings
 
 import pytest
 import torch
 from torch import nn
 
-from tutorial_utils.deploying import CompilerMissing, compile_for_inference, compiling, has_compiler
+from tutorial_utils.deploying import (
+    CompilerMissing,
+    compile_for_inference,
+    compiling,
+    count_integer_kernels,
+    has_compiler,
+)
 from tutorial_utils.errors import InputError
 from tutorial_utils.quantization import quantize_ptq, why_no_int8_kernels
 
@@ -60,6 +67,33 @@ def test_quantized_model_becomes_integer_kernels():
     quantized = quantize_ptq(small_net(), inputs(16))
     _, code = run_and_get_code(compile_for_inference, quantized, inputs(5))
     assert "qconv" in "".join(code) and "qlinear" in "".join(code)
+
+
+@pytest.mark.slow
+@needs_compiler
+@needs_int8_kernels
+def test_integer_kernels_are_counted_and_missing_ones_named():
+    """All, the convolution alone, and none."""
+    from torch._inductor.utils import run_and_get_code
+
+    cases = (({}, 2, ""), ({"skip": "4"}, 1, ""), ({"per_channel": False}, 0, r"0, 4.*per_channel"))
+    for options, expected, complaint in cases:
+        quantized = quantize_ptq(small_net(), inputs(16), **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run, code = run_and_get_code(compile_for_inference, quantized, inputs(5))
+        assert count_integer_kernels(run) == expected
+        assert ("qconv" in "".join(code)) == bool(expected)  # the generated code has the calls
+        said = [str(w.message) for w in caught if "integer kernels" in str(w.message)]
+        assert len(said) == bool(complaint) and all(re.search(complaint, text) for text in said)
+    run(inputs(1))
+    assert count_integer_kernels(run) == 0
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_float_model_has_no_integer_kernels():
+    assert count_integer_kernels(compile_for_inference(small_net(), inputs(2))) == 0
 
 
 @pytest.mark.slow

@@ -35,7 +35,8 @@ def claim(
     Args:
         sentence: what is claimed, in one line. It is compared with the stored output, so it must
             hold no measured figure.
-        value: a number (or a tensor with one element), or a bool.
+        value: a number (or a tensor with one element), or a bool; or a function without arguments
+            that returns one, which is not called where the claim is skipped.
         at_most: the largest number that fulfils the claim.
         at_least: the smallest number that fulfils the claim. A number needs exactly one of the
             two bounds, a bool none.
@@ -64,7 +65,7 @@ def claim(
         _record(claim=sentence, result="skipped", reason=skip)
         print(f"skipped: {sentence} ({skip})")
         return
-    value = _plain(sentence, value)
+    value = _plain(sentence, value() if callable(value) else value)
     holds, bound = _judge(sentence, value, at_most, at_least)
     result = "held" if holds else "reported" if _depends(on) else "broken"
     _record(claim=sentence, result=result, value=value, at_most=at_most, at_least=at_least)

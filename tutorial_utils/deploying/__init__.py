@@ -11,6 +11,7 @@ from tutorial_utils.deploying.compiling import (
     CompiledModel,
     CompilerMissing,
     compile_for_inference,
+    count_integer_kernels,
     has_compiler,
 )
 from tutorial_utils.deploying.executorch_files import save_executorch
@@ -27,3 +28,4 @@ from tutorial_utils.deploying.onnx_files import (
     quantize_onnx,
     save_onnx,
 )
+from tutorial_utils.deploying.runs import Deployments

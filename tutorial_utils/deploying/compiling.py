@@ -10,6 +10,10 @@ import torch._dynamo.config
 import torch._inductor.config
 from torch import Tensor, nn
 
+from tutorial_utils.deploying.integer_kernels import (
+    counting_integer_kernels,
+    warn_of_float_layers,
+)
 from tutorial_utils.errors import InputError
 from tutorial_utils.logs import errors_only
 
@@ -36,11 +40,13 @@ class CompiledModel:
     Attributes:
         model: what was compiled; it can be counted, measured and saved.
         compile_s: seconds that compiling it for the first shape took.
+        n_integer_kernels: convolutions and linear layers that run on integer kernels.
     """
 
     def __init__(self, model: nn.Module):
         self.model = model
         self.compile_s = 0.0
+        self.n_integer_kernels = 0
         self._backend = _Inductor()
 
     def __repr__(self) -> str:
@@ -57,8 +63,9 @@ class CompiledModel:
         if not self._backend.compiled:
             self._backend = _Inductor()
         compiled = torch.compile(self.model, dynamic=False, fullgraph=True, backend=self._backend)
-        with _freezing():
+        with _freezing(), counting_integer_kernels() as found:
             outputs = compiled(inputs)
+        self.n_integer_kernels = found[0]
         self._backend.compiled[layout] = compiled
         return outputs
 
@@ -68,7 +75,8 @@ def compile_for_inference(model: nn.Module, example: Tensor) -> CompiledModel:
 
     Each shape of input is compiled by itself, on its first use: kernels for a known batch size
     are faster than those for any. So call the result once with each batch size before timing it;
-    past 64 shapes it raises. Later changes to the weights of `model` are not seen.
+    past 64 shapes it raises. Later changes to the weights of `model` are not seen. Where layers of
+    a quantized model will be computed in float all the same, a warning names them.
 
     Args:
         model: in eval mode, `nn.Module` or graph of `quantization.quantize_ptq`.
@@ -89,7 +97,18 @@ def compile_for_inference(model: nn.Module, example: Tensor) -> CompiledModel:
     start = time.perf_counter()
     compiled(example)
     compiled.compile_s = time.perf_counter() - start
+    warn_of_float_layers(model, compiled.n_integer_kernels)
     return compiled
+
+
+def count_integer_kernels(compiled: CompiledModel) -> int:
+    """Number of convolutions and linear layers of a compiled model that run on integer kernels.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).eval()
+    >>> count_integer_kernels(compile_for_inference(model, torch.ones(1, 3, 2, 2)))
+    0
+    """
+    return compiled.n_integer_kernels
 
 
 class _Inductor:

@@ -12,6 +12,7 @@ from tutorial_utils.quantization.affine import (
     int_range,
     quantize,
 )
+from tutorial_utils.quantization.equalizing import equalize_, rescale_channels_
 from tutorial_utils.quantization.exporting import export_graph, export_program
 from tutorial_utils.quantization.half import Bfloat16, why_no_bf16
 from tutorial_utils.quantization.learned import first_scale, learned_fake_quantize
@@ -20,6 +21,7 @@ from tutorial_utils.quantization.ptq import (
     best_ptq,
     count_quantized,
     float_layers,
+    per_tensor_layers,
     quantize_ptq,
     quantized_layers,
 )

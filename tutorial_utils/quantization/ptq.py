@@ -164,6 +164,17 @@ def quantized_layers(model: GraphModule) -> list[str]:
     return [layer_name(node) for node in model.graph.nodes if _has_integers(node)]
 
 
+def per_tensor_layers(model: GraphModule) -> list[str]:
+    """Names of those of the `quantized_layers` whose weights share one scale.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3)).eval()
+    >>> per_tensor_layers(quantize_ptq(model, torch.rand(8, 3, 8, 8), per_channel=False))
+    ['0']
+    """
+    layers = [node for node in model.graph.nodes if _has_integers(node)]
+    return [layer_name(n) for n in layers if ".dequantize_per_tensor" in str(n.args[1].target)]
+
+
 def float_layers(model: GraphModule) -> list[str]:
     """Names of the modules in which a convolution or linear layer stayed in float.
 
