@@ -27,7 +27,7 @@ def deployments(monkeypatch, tmp_path):
 
 def test_rows_that_are_there_have_figures(deployments):
     assert deployments.missing("slow, int8", "fast, int8") is None
-    assert deployments.ratio("slow, int8", "fast, int8", 4) == 3
+    assert deployments.speed_up("slow, int8", "fast, int8", 4) == (3, None)
     assert deployments.fastest(1) == deployments.fastest(4, "int8") == {"exported": "fast, int8"}
     assert deployments.fastest(1, "slow") == {"exported": "slow, int8"}
     assert deployments.agreement("fast, int8", torch.eye(4)[[0, 1, 2, 0]]) == 0.75
@@ -35,7 +35,7 @@ def test_rows_that_are_there_have_figures(deployments):
 
 def test_a_row_that_is_missing_has_a_reason(deployments):
     assert deployments.missing("slow, int8", "package") == "no C++ compiler"
-    assert deployments.ratio("package", "fast, int8", 1) is None
+    assert deployments.speed_up("package", "fast, int8", 1).skip == "no C++ compiler"
     assert deployments.report("package") is deployments.load("package") is None
     with pytest.raises(InputError, match="no C\\+\\+ compiler"):
         deployments.agreement("package", torch.eye(4))
@@ -43,4 +43,4 @@ def test_a_row_that_is_missing_has_a_reason(deployments):
 
 def test_an_unknown_name_is_refused(deployments):
     with pytest.raises(InputError, match="did you mean 'slow, int8'"):
-        deployments.ratio("slow int8", "fast, int8", 1)
+        deployments.speed_up("slow int8", "fast, int8", 1)

@@ -1,5 +1,6 @@
 """The files of a chapter, each run in a process of its own; what cannot be made has its reason."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,14 +10,14 @@ from torch import Tensor
 from tutorial_utils.deploying.formats import missing
 from tutorial_utils.deploying.isolated import IsolatedRun, run_isolated
 from tutorial_utils.errors import InputError, check_choice
+from tutorial_utils.measuring.timing import SpeedUp, speed_up
 
 
 class Deployments:
     """Files by name, with what a fresh process found of each.
 
     A file that cannot be made here, without a compiler or a runtime, is a row with a reason and
-    no figures. So nothing that reads the rows has to ask for it first: figures are None, and
-    `missing` has the reason, as `book.claim` takes it.
+    no figures, which `missing` and `speed_up` return in the form that `book.claim` takes.
 
     Args:
         images: (N, C, H, W), which every file answers.
@@ -63,12 +64,11 @@ class Deployments:
         """What the process of a file found, None where the file is not there."""
         return None if self.missing(name) else self.reports[name]
 
-    def ratio(self, name: str, other: str, batch_size: int) -> float | None:
-        """Time of one file over that of another, None where one of them is not there."""
-        if self.missing(name, other):
-            return None
-        times = [self.reports[n].latency_ms(batch_size) for n in (name, other)]
-        return times[0] / times[1]
+    def speed_up(self, before: str, after: str, batch_size: int) -> SpeedUp:
+        """How many times as fast the second file is; `skip` says why not, if one is missing."""
+        if reason := self.missing(before, after):
+            return SpeedUp(math.nan, reason)
+        return speed_up(*(self.reports[n].latency[batch_size] for n in (before, after)))
 
     def agreement(self, name: str, logits: Tensor) -> float:
         """Share of the images for which a file predicts what these logits (N, n_classes) do."""
