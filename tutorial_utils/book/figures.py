@@ -1,13 +1,10 @@
 """Figures of a notebook, made ready for a page: alternative texts, and diagrams in its colours."""
 
-import re
-
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 _PICTURE = "image/png"
 _DIAGRAM = "image/svg+xml"
-_BADGE = re.compile(r"\[!\[([^]]*)\]\(https:[^)]*\.svg\)\]")  # a picture from another host
 
 
 def prepare_figures_(page: NotebookNode) -> NotebookNode:
@@ -24,8 +21,6 @@ def prepare_figures_(page: NotebookNode) -> NotebookNode:
         cells.append(cell)
         if cell.cell_type == "code":
             cells += _parts(cell)
-        else:
-            cell.source = _BADGE.sub(r"[\1]", cell.source)  # a page needs no network
     page.cells = cells
     for cell in page.cells:
         for output in cell.get("outputs", []):

@@ -17,7 +17,7 @@ from tutorial_utils.book.notebooks import chapters, read_notebook, write_noteboo
 from tutorial_utils.book.repository import read_address
 from tutorial_utils.errors import InputError
 
-_BADGES = "[![Open in Colab]"
+_BADGES = re.compile(r"\[!?\[?Open in Colab\]")  # also as pictures, which need a network
 _INSTALL = """\
 # Installs the book's package where it is missing (Colab) and keeps the torch that is there.
 import importlib
@@ -41,7 +41,7 @@ def install_cell(url: str) -> str:
 
 
 def badges(url: str, branch: str, path: str) -> str:
-    """Return the line of badges that open a notebook on Colab and Binder.
+    """Return the line of links that open a notebook on Colab and Binder.
 
     Args:
         url: address of the repository.
@@ -51,10 +51,7 @@ def badges(url: str, branch: str, path: str) -> str:
     name = url.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{name}/blob/{branch}/{path}"
     binder = f"https://mybinder.org/v2/gh/{name}/{branch}?labpath={quote(path, safe='')}"
-    return (
-        f"{_BADGES}(https://colab.research.google.com/assets/colab-badge.svg)]({colab}) "
-        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
-    )
+    return f"[Open in Colab]({colab}) · [Open in Binder]({binder})"
 
 
 def with_head(notebook: NotebookNode, path: Path, root: Path) -> NotebookNode:
@@ -74,7 +71,7 @@ def with_head(notebook: NotebookNode, path: Path, root: Path) -> NotebookNode:
         text = "exercises" if path.parent.name == "notebooks" else f"chapter {int(path.stem[:2])}"
         line += f" · [{text}]({link})"
     title, _, text = notebook.cells[0].source.partition("\n\n")
-    if text.startswith(_BADGES):
+    if _BADGES.match(text):
         text = text.partition("\n\n")[2]
     notebook.cells[0].source = f"{title}\n\n{line}\n\n{text}".rstrip()
     install = new_code_cell(install_cell(url), id="install", metadata={"tags": ["hide-input"]})
