@@ -399,7 +399,7 @@ def test_heads_are_put_into_a_notebook_that_has_none(copy_of_book):
     assert path in write_all(copy_of_book)
     made = read_notebook(path)
     head, install, code = made.cells
-    assert head.source.startswith("# 1. Measure first\n\n[![Open in Colab]")
+    assert head.source.startswith("# 1. Measure first\n\n[Open in Colab](")
     assert "[exercises](exercises/01_measure_first.ipynb)\n\nWhy." in head.source
     assert "[their own notebook](exercises/01_measure_first.ipynb). Open ones:\n\n1. Try" in (
         head.source
