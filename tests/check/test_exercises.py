@@ -497,7 +497,7 @@ ROUTES = {
     "01_measure_first": ["", "The data", "Idea 1", "Idea 4"],
     "02_quantization_from_scratch": ["", "The baseline", "Idea 1", "Idea 2", "Where it breaks"],
     "03_post_training_quantization": [
-        "", "The baseline", "Idea 1", "Idea 2", "Idea 3", "Speed",
+        "", "The baseline", "Idea 1", "Idea 2", "Where int8 does not help",
     ],
     "05_unstructured_pruning": ["", "The baseline", "Idea 1", "Idea 2", "Idea 3"],
     "07_knowledge_distillation": ["", "The baseline", "Idea 1", "Idea 2", "Where it breaks"],
