@@ -11,11 +11,9 @@ from tutorial_utils.pruning.huffman import code_words, huffman_lengths, zero_run
 class CodedWeight(NamedTuple):
     """A weight that is not zero: where it is, and what is written for it.
 
-    Attributes:
-        position: index in memory order.
-        value: number of its shared value.
-        zeros: how many stand before it.
-        words: Huffman words of its value, and of the zeros (more than one for a long run).
+    ``position`` is its index in memory order, ``value`` the number of its shared value, ``zeros``
+    how many zeros stand before it, and ``words`` are the Huffman words of its value and of the
+    zeros (more than one for a long run).
     """
 
     position: int
