@@ -87,7 +87,7 @@ def test_each_figure_of_a_page_gets_its_own_text():
         new_code_cell("c", outputs=[picture("Photos.", photograph=True)]),
     )
     page = prepare_figures_(new_notebook(cells=[one, old, photos]))
-    assert [cell.source for cell in page.cells] == ["a", "", "b", "c"]
+    assert [cell.source for cell in page.cells] == ["a", "# shown by the cell above", "b", "c"]
     options = [cell.metadata.get("mystnb", {}).get("image") for cell in page.cells]
     assert options == [
         {"alt": "First.", "classes": "plot"},

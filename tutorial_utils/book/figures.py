@@ -11,7 +11,7 @@ def prepare_figures_(page: NotebookNode) -> NotebookNode:
     """Give each figure of a page its alternative text, and let diagrams take the page's colours.
 
     `plotting.show` stores the text with the output. MyST-NB takes it from the cell, one for each
-    cell, so a second picture gets a cell of its own, which has no source and shows none.
+    cell, so a second picture gets a cell of its own, whose source is not shown.
 
     Args:
         page: a notebook that is about to become a page; it is changed.
@@ -34,7 +34,7 @@ def _parts(cell: NotebookNode) -> list[NotebookNode]:
     starts = [*pictures[1:], len(cell.outputs)]
     parts = [
         new_code_cell(
-            "",
+            "# shown by the cell above",  # MyST-NB leaves out a cell without a source
             id=f"{cell.get('id', 'cell')}-{start}",
             outputs=cell.outputs[start:end],
             metadata={"tags": ["remove-input"]},
