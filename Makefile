@@ -17,10 +17,11 @@ test: .venv/installed
 	$(RUN) ruff format --check .
 	$(RUN) pytest
 
+# One thread: for tensors this small, waiting for the other one takes longer than it helps.
 quick: .venv/installed
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) pytest -m "not slow" tests tutorial_utils
+	OMP_NUM_THREADS=1 $(RUN) pytest -m "not slow" tests tutorial_utils
 
 test-site: .venv/installed
 	$(RUN) pytest tests/book/test_site.py

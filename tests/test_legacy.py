@@ -69,6 +69,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.slow
 def test_integers_compute_nearly_the_same(name):
     torch.manual_seed(0)
     model, x = with_statistics(MODELS[name](), inputs(8)), inputs(8)
@@ -88,6 +89,7 @@ def test_integers_compute_nearly_the_same(name):
 
 
 @pytest.mark.parametrize("name", ["resnet8", "quantizable_resnet18"])
+@pytest.mark.slow
 def test_training(name):
     torch.manual_seed(0)
     model = with_statistics(MODELS[name](), inputs(8))
@@ -109,6 +111,7 @@ def test_training(name):
     assert prepared.eval()(x).requires_grad  # conversion worked on a copy
 
 
+@pytest.mark.slow
 def test_the_older_flow_and_pt2e_agree_on_a_trained_network():
     data = load()
     model = load_baseline("resnet20", data)

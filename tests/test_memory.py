@@ -26,6 +26,7 @@ print((faults() - before) * resource.getpagesize() / (20 * 36_000_000 * 4))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+@pytest.mark.slow
 def test_blocks_that_were_freed_are_used_again():
     # Without the call it is most of the pages in one process and none in the next: it depends on
     # where the heap happens to end.

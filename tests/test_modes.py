@@ -46,6 +46,7 @@ def test_ranges_of_a_model_in_quantization_aware_training_go_on_moving_afterward
 
 @pytest.mark.parametrize("copied", [False, True])
 @pytest.mark.parametrize("exported_in_training", [False, True])
+@pytest.mark.slow
 def test_an_exported_graph_is_lent_in_eval_mode(exported_in_training, copied):
     model = make_model("resnet8").train(exported_in_training)
     inputs = torch.randn(4, 3, 32, 32)

@@ -72,6 +72,7 @@ def test_no_name_means_two_recipes():
     assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 def test_without_training_a_recipe_makes_the_same_shape_and_bits(setting):
     recipe = [
         CUT,
@@ -193,6 +194,7 @@ def test_cuts_do_what_they_say(setting):
     ],
     ids=["after training", "after training, with care", "while training"],
 )
+@pytest.mark.slow
 def test_both_ways_to_quantize_end_in_integers(setting, step):
     model = compress([CUT, step], setting).model
     assert len(quantized_layers(model)) == 10

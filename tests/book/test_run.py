@@ -212,6 +212,7 @@ def test_the_book_is_found_from_below_and_from_elsewhere(clone, tmp_path, monkey
         assert find_root() == ROOT
 
 
+@pytest.mark.slow
 def test_a_run_writes_whole_notebooks_with_parameters_and_claims(clone):
     write_cells(
         clone / "notebooks" / "01_bits.ipynb",

@@ -59,6 +59,7 @@ def tiny_split(n: int = 10) -> Split:
 # --- one function, one type ---
 
 
+@pytest.mark.slow
 def test_digits():
     data = load()
     assert [len(part) for part in (data.train, data.val, data.test)] == [20_000, 2_500, 5_000]
@@ -696,7 +697,7 @@ def server(tmp_path, monkeypatch):
     site = tmp_path / "site"
     site.mkdir()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as web:
-        thread = threading.Thread(target=web.serve_forever)
+        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         url = f"http://127.0.0.1:{web.server_port}/"
         monkeypatch.setattr(datasets.CIFAR10, "url", url + "cifar-10-python.tar.gz")

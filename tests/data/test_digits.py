@@ -87,6 +87,7 @@ def test_constants_are_those_of_the_training_scenes():
     torch.testing.assert_close(pixels.std(1), torch.tensor(digits.STD).double(), atol=5e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_same_scenes_in_another_process_with_another_number_of_threads():
     code = (
         "import torch; torch.set_num_threads(1)\n"

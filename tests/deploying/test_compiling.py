@@ -126,6 +126,7 @@ def test_compiler_is_looked_for(monkeypatch):
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_a_callers_inference_mode_does_not_compile_again():
     """It did, without freezing, so that the timed model was not the compiled one."""
     run = compile_for_inference(small_net(), inputs(2))

@@ -15,6 +15,7 @@ def draw(n_sources, n_each, generator, spread=0.2):
     return correct.flatten(), source
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_accuracy_as_often_as_it_says():
     """Answers share a source: Wilson's interval is far too narrow, the one by sources is right."""
     generator = torch.Generator().manual_seed(0)

@@ -36,6 +36,7 @@ class Concat(nn.Module):
 
 
 @pytest.mark.parametrize("build", [vgg, resnet8, Concat, lambda: mobilenet_v2(num_classes=10)])
+@pytest.mark.slow
 def test_the_macs_of_the_plan_are_those_of_the_network(build):
     torch.manual_seed(0)
     model = build().eval()

@@ -101,6 +101,7 @@ def test_bad_input_is_refused():
 
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("n_bits", [2, 4])
+@pytest.mark.slow
 def test_the_converted_model_is_the_one_that_was_trained(trained, n_bits, per_channel):
     model, x, labels = trained
     prepared = prepare_qat(

@@ -158,6 +158,7 @@ def test_caller_keeps_the_model(small):
         assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_graph_serves_for_several_quantizations(small):
     """Each quantization of a graph is that of the model, and leaves the graph as it is."""
     x = inputs(16)
@@ -264,6 +265,7 @@ def test_whole_networks_are_trained_and_converted(model, n_layers):
         assert len(converted(x[:3])) == 3
 
 
+@pytest.mark.slow
 def test_backends(small, monkeypatch):
     def activations(model):
         return {
@@ -346,6 +348,7 @@ def test_the_layers_that_stayed_in_float_are_named(small):
     assert float_layers(quantize_ptq(small, inputs(4))) == []
 
 
+@pytest.mark.slow
 def test_calibration_comes_in_any_form(small):
     pixels = torch.randint(256, (24, 3, 8, 8), dtype=torch.uint8)
     split = Split.from_arrays(pixels, torch.arange(24) % 2)
@@ -360,6 +363,7 @@ def test_calibration_comes_in_any_form(small):
     assert torch.equal(prepare_qat(small, split)(x), prepare_qat(small, x)(x))
 
 
+@pytest.mark.slow
 def test_only_the_quantizer_of_the_backend_is_imported():
     code = (
         "import sys, torch\n"
@@ -448,6 +452,7 @@ def test_prepared_and_converted_agree_for_other_arguments(small, per_channel):
         torch.testing.assert_close(finish_qat(prepared)(x), prepared(x), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_default_fused_fake_quantizer_trains_one_model_and_converts_another(trained):
     # The trap that prepare_qat avoids, here set on purpose: see its docstring.
     from torchao.quantization.pt2e import (
@@ -485,6 +490,7 @@ def test_the_default_fused_fake_quantizer_trains_one_model_and_converts_another(
     assert share_changed[2] > 0.3
 
 
+@pytest.mark.slow
 def test_preparing_starts_where_post_training_quantization_ends(trained):
     model, x = trained
     with torch.no_grad():
@@ -589,6 +595,7 @@ def test_finishing_leaves_the_prepared_model_alone(small):
         assert not torch.equal(prepared(x), want)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_at_two_bits(trained):
     model, x = trained
     labels = torch.arange(128) % 5

@@ -50,6 +50,7 @@ def test_codes_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("n_bits", [8, 5, 4, 2])
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.slow
 def test_a_file_gives_the_same_answers_and_has_the_counted_size(tmp_path, n_bits, per_channel):
     model = quantize_ptq(net(), images(), n_bits=n_bits, per_channel=per_channel)
     template = quantize_ptq(net(1), torch.ones(1, 3, 8, 8), per_channel=per_channel)
@@ -71,6 +72,7 @@ def test_a_file_gives_the_same_answers_and_has_the_counted_size(tmp_path, n_bits
     assert packed.load_packed(path, loaded)(x).equal(model(x))
 
 
+@pytest.mark.slow
 def test_fewer_bits_are_a_smaller_file_by_just_those_bits():
     sizes = {b: size_bytes(quantize_ptq(resnet8().eval(), images(), n_bits=b)) for b in (8, 4, 2)}
     n_weights = sum(p.numel() for p in resnet8().parameters() if p.dim() > 1)

@@ -223,6 +223,7 @@ def test_predict_takes_a_callable_and_an_exported_graph(data):
     torch.testing.assert_close(prediction.predict(exported, data.val[:20]), expected)
 
 
+@pytest.mark.slow
 def test_fit_takes_an_exported_graph(data):
     exported = torch.export.export(
         small_model(),
@@ -413,6 +414,7 @@ def test_train_baseline_refuses_before_work(data, name, epochs, tmp_path, monkey
 
 
 @pytest.mark.parametrize("n_images", [25, 64])
+@pytest.mark.slow
 def test_narrow_networks_are_trained_without_corrupting_memory(n_images):
     """In a process of its own: torch 2.14 ends one that trains them in channels_last."""
     code = (
