@@ -81,7 +81,7 @@ def train(
 ) -> None:
     """Train MODEL on a data set and store it as the baseline that the chapters load."""
     from tutorial_utils.data.loading import load
-    from tutorial_utils.models.resnet import make_model
+    from tutorial_utils.models.named import make_model
     from tutorial_utils.training.baselines import train_baseline
 
     make_model(model)  # refuses an unknown name before the data is read
@@ -91,11 +91,12 @@ def train(
 
 
 @main.command()
-def baselines() -> None:
-    """Train the models that the package carries again, and store them in it."""
+@click.argument("model", nargs=-1)
+def baselines(model: tuple[str, ...]) -> None:
+    """Train the MODELs that the package carries again, by default all, and store them in it."""
     from tutorial_utils.training.baselines import train_shipped
 
-    train_shipped()
+    train_shipped(model)
 
 
 @main.command()

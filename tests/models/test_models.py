@@ -10,7 +10,8 @@ from torch import nn
 from tutorial_utils.data import load
 from tutorial_utils.errors import InputError
 from tutorial_utils.measuring import evaluate
-from tutorial_utils.models import baselines, resnet
+from tutorial_utils.models import baselines, named, resnet
+from tutorial_utils.models.mobilenet import InvertedResidual, mobilenet
 from tutorial_utils.storage import write_tensors
 
 
@@ -52,7 +53,7 @@ def count_by_hand(n: int, w: int, n_classes: int) -> int:
 @pytest.mark.parametrize(("name", "n"), [("resnet8", 1), ("resnet20", 3), ("resnet56", 9)])
 @pytest.mark.parametrize(("width", "n_classes"), [(16, 10), (4, 7)])
 def test_parameter_count(name, n, width, n_classes):
-    model = resnet.MODELS[name](n_classes, width)
+    model = named.MODELS[name](n_classes, width)
     assert n_parameters(model) == count_by_hand(n, width, n_classes)
 
 
@@ -62,9 +63,9 @@ def test_published_size():
     assert n_parameters(resnet.resnet56()) == 855_770
 
 
-@pytest.mark.parametrize("name", resnet.MODELS)
+@pytest.mark.parametrize("name", ["resnet8", "resnet20", "resnet56"])
 def test_depth_and_shapes(name):
-    model = resnet.MODELS[name](n_classes=7, width=8)
+    model = named.MODELS[name](n_classes=7, width=8)
     main_path = [
         module
         for path, module in model.named_modules()
@@ -104,7 +105,7 @@ def test_each_relu_is_a_module_of_its_own():
 @pytest.mark.parametrize(("name", "hint"), [("resnet18", "resnet8"), ("resnet-20", "resnet20")])
 def test_unknown_model_names_the_nearest(name, hint):
     with pytest.raises(InputError, match=f"did you mean '{hint}'"):
-        resnet.make_model(name)
+        named.make_model(name)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (33, 33), (96, 64)])
@@ -131,7 +132,37 @@ def test_impossible_sizes_are_refused():
         resnet.resnet8(n_classes=1)
 
 
-@pytest.mark.parametrize(("name", "least"), [("resnet8", 0.925), ("resnet20", 0.955)])
+def test_mobile_network_filters_each_channel_by_itself():
+    model = mobilenet(n_classes=7, width=8)
+    depthwise = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert [m.groups == m.in_channels == m.out_channels for m in depthwise] == [True] * 6
+    assert (
+        model(torch.zeros(2, 3, 32, 32)).shape == model(torch.zeros(2, 3, 40, 24)).shape == (2, 7)
+    )
+    blocks = [m for m in model.modules() if isinstance(m, InvertedResidual)]
+    assert [m.has_shortcut for m in blocks] == [True, True, False, True, False, True]
+
+
+def test_parameters_of_a_mobile_network():
+    def block(n_in, n_out, t=4):
+        mid = t * n_in
+        return n_in * mid + 9 * mid + mid * n_out + 2 * (mid + mid + n_out)
+
+    w = 16
+    stages = [(w, w), (w, w), (w, 2 * w), (2 * w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w)]
+    stem, head = 27 * w + 2 * w, 4 * w * 8 * w + 2 * 8 * w
+    by_hand = stem + sum(block(*stage) for stage in stages) + head + 8 * w * 10 + 10
+    assert n_parameters(mobilenet()) == by_hand
+
+
+def test_impossible_mobile_networks_are_refused():
+    with pytest.raises(InputError, match="width=0"):
+        mobilenet(width=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("resnet8", 0.925), ("resnet20", 0.955), ("mobilenet", 0.9)]
+)
 def test_shipped_baseline(data, name, least):
     path = baselines.check_baseline(name, data)
     assert path.parent == baselines.SHIPPED and path.stat().st_size < 1_500_000

@@ -405,6 +405,11 @@ def test_shipped_baseline_is_not_trained_over(data):
         baselines.train_baseline("resnet8", data, epochs=0.5, show=False)
 
 
+def test_only_shipped_baselines_are_trained_again():
+    with pytest.raises(InputError, match="did you mean 'mobilenet'"):
+        baselines.train_shipped(["mobilenet2"])
+
+
 @pytest.mark.parametrize(("name", "epochs"), [("resnet9", 1), ("resnet8", -1)])
 def test_train_baseline_refuses_before_work(data, name, epochs, tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_UTILS_CACHE", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""CIFAR-style residual networks in plain PyTorch, and their trained weights."""
+"""Small residual and mobile networks in plain PyTorch, and their trained weights."""
 
 from tutorial_utils.models.baselines import (
     baseline_path,
@@ -6,12 +6,12 @@ from tutorial_utils.models.baselines import (
     load_baseline,
     save_baseline,
 )
+from tutorial_utils.models.mobilenet import InvertedResidual, MobileNet, mobilenet
+from tutorial_utils.models.named import MODELS, make_model
 from tutorial_utils.models.resnet import (
-    MODELS,
     Block,
     ResNet,
     initialize_,
-    make_model,
     resnet8,
     resnet20,
     resnet56,

@@ -9,7 +9,9 @@ from torch import nn
 from tutorial_utils.data.loading import IMAGE_SIZE
 from tutorial_utils.data.splits import Dataset
 from tutorial_utils.errors import InputError
-from tutorial_utils.models.resnet import ResNet, make_model
+from tutorial_utils.models.mobilenet import MobileNet
+from tutorial_utils.models.named import make_model
+from tutorial_utils.models.resnet import ResNet
 from tutorial_utils.storage.files import cache_dir
 from tutorial_utils.storage.tensors import read_tensors, write_tensors
 
@@ -48,11 +50,11 @@ def check_baseline(name: str, data: Dataset) -> Path:
     return baseline_path(name, data)
 
 
-def load_baseline(name: str, data: Dataset) -> ResNet:
+def load_baseline(name: str, data: Dataset) -> ResNet | MobileNet:
     """Return a trained model, full width, on the CPU, in eval mode and channels_last.
 
     Args:
-        name: "resnet8", "resnet20" or "resnet56".
+        name: "resnet8", "resnet20", "resnet56" or "mobilenet".
         data: the data set that it was trained on, from `tutorial_utils.data.load`.
 
     Raises:
@@ -81,7 +83,7 @@ def save_baseline(model: nn.Module, name: str, data: Dataset) -> Path:
 
     Args:
         model: the trained model, on whatever device.
-        name: "resnet8", "resnet20" or "resnet56".
+        name: "resnet8", "resnet20", "resnet56" or "mobilenet".
         data: the data set that it was trained on.
     """
     path = cache_dir() / "baselines" / f"{name}-{data.key}.safetensors"

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from tutorial_utils.errors import InputError, check_choice
+from tutorial_utils.errors import InputError
 
 
 class Block(nn.Module):
@@ -123,16 +123,3 @@ def resnet20(n_classes: int = 10, width: int = 16) -> ResNet:
 def resnet56(n_classes: int = 10, width: int = 16) -> ResNet:
     """Return an untrained ResNet with nine blocks per stage."""
     return ResNet(9, n_classes, width)
-
-
-MODELS = {"resnet8": resnet8, "resnet20": resnet20, "resnet56": resnet56}
-
-
-def make_model(name: str, n_classes: int = 10, width: int = 16) -> ResNet:
-    """Return an untrained model by its name, on the CPU, for images of any size.
-
-    Raises:
-        InputError: for a name that is not in `MODELS`.
-    """
-    check_choice("model", name, MODELS)
-    return MODELS[name](n_classes, width)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 
 from tutorial_utils.errors import InputError, check_choice, check_fraction, check_positive, suggest
-from tutorial_utils.models.resnet import MODELS
+from tutorial_utils.models.named import MODELS
 from tutorial_utils.pruning.masks import SCOPES, prunable_layers
 from tutorial_utils.quantization.affine import int_range
 from tutorial_utils.recipes.steps import STEPS, Compressed, Setting, take_student
