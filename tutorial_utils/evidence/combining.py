@@ -15,7 +15,7 @@ from tutorial_utils.measuring.clustered import paired_accuracy
 from tutorial_utils.measuring.prediction import correct_answers
 from tutorial_utils.measuring.statistics import Difference
 from tutorial_utils.models.baselines import load_baseline
-from tutorial_utils.models.resnet import make_model
+from tutorial_utils.models.named import make_model
 from tutorial_utils.pruning.deep_compression import (
     pack,
     share_weights_,
