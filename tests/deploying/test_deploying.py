@@ -140,6 +140,9 @@ def test_executorch_program(model, images, tmp_path):
     report = run_isolated("executorch", path, images, batch_sizes=(1, 4))
     expected = answers(model, images)
     check(report, expected, 0.1 * expected.abs().max())
+    in_float = save_executorch(model, images, tmp_path / "float.pte", quantized=False)
+    check(run_isolated("executorch", in_float, images, batch_sizes=(1, 4)), expected, 1e-4)
+    assert path.stat().st_size < in_float.stat().st_size
 
 
 @pytest.mark.slow

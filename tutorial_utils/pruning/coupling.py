@@ -1,12 +1,13 @@
 """Which channels of a network belong together: groups found by torch-pruning, and cutting one."""
 
 from collections.abc import Collection
+from traceback import walk_tb
 
 import torch
 import torch_pruning
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from torch_pruning.dependency import Group
+from torch_pruning.dependency import Group, Node
 
 from tutorial_utils.errors import InputError
 from tutorial_utils.pruning.masks import prunable_layers
@@ -38,7 +39,7 @@ def find_groups(model: nn.Module, example: Tensor, skip: Collection[str]) -> lis
     except TimeoutError:  # a limit that the caller set says nothing about the network
         raise
     except Exception as error:  # the library raises whatever goes wrong inside it
-        raise InputError(_unable(model, error)) from error
+        raise InputError(_unable(model, error, _place(model, error))) from error
     if not groups:
         raise InputError(
             "nothing to prune: every convolution and linear layer is skipped, gives the output, "
@@ -137,6 +138,18 @@ def check_it_runs(model: nn.Module, example: Tensor) -> None:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _place(model: nn.Module, error: Exception) -> str:
+    """Behind which layer torch-pruning gave up: its functions hold the nodes of its graph."""
+    names = {layer: name for name, layer in prunable_layers(model).items()}
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    found = [v for f in reversed(frames) for v in f.f_locals.values() if isinstance(v, Node)]
+    for node in found:  # grows on the way back to a layer
+        if node.module in names:
+            return f" behind layer {names[node.module]!r}"
+        found += [before for before in node.inputs if before not in found]
+    return ""
 
 
 def _unable(model: nn.Module, error: Exception, where: str = "") -> str:
