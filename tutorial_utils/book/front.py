@@ -30,7 +30,7 @@ class Model(NamedTuple):
 
     name: str
     share: float  # of the bytes of the first row's file
-    faster: float  # times, at batch 64
+    faster: float  # times, at the largest batch
     points: float  # of accuracy, against the first row
 
 
