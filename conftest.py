@@ -14,6 +14,7 @@ pytest_plugins = ["affected"]  # the option --affected, in tests/affected.py
 # For this process and for the kernels that nbval starts: data and baselines of an earlier test
 # run, never those of whoever runs the tests, and no progress bars in outputs.
 os.environ.setdefault("TUTORIAL_UTILS_CACHE", str(ROOT / "_build" / "cache"))
+os.environ["TUTORIAL_UTILS_TRIES"] = str(ROOT / "_build" / "tries.json")
 os.environ["TQDM_DISABLE"] = "1"
 for name in ("TUTORIAL_UTILS_CLAIMS", "TUTORIAL_UTILS_CHANGED"):
     os.environ.pop(name, None)

@@ -177,11 +177,15 @@ def address(url: str) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def progress(folder: Path | None) -> None:
-    """List which exercises in the notebooks of FOLDER are solved, as last run and saved."""
+    """List which exercises in the notebooks of FOLDER are solved, as last run and saved.
+
+    Without FOLDER they are those of the book, and your best tries at scored exercises are listed.
+    """
     from tutorial_utils.book.notebooks import find_root
     from tutorial_utils.book.progress import report
 
-    click.echo(report(folder or find_root() / "notebooks" / "exercises"))
+    exercises = find_root() / "notebooks" / "exercises" if folder is None else folder
+    click.echo(report(exercises, own=folder is None))
 
 
 @main.command()

@@ -161,7 +161,9 @@ def test_teaching_cells_fit_on_a_screen(notebook):
                 for node in body
                 if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
             )
-            lines = [line for line in cell.source.splitlines() if line.strip()]
+            lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
+            if "solution" in tags(cell):  # its comments explain it
+                lines = [line for line in lines if not line.startswith("#")]
             assert len(lines) - n_docstring <= 15, cell.source
 
 

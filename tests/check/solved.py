@@ -6,8 +6,12 @@ import nbformat
 import torch
 from conftest import ROOT
 
+from tutorial_utils import check
 from tutorial_utils.book.exercises import solutions
 from tutorial_utils.book.notebooks import chapters
+
+SCORED = [name for name, exercise in check.EXERCISES.items() if exercise.reached]
+UNSCORED = [name for name in check.EXERCISES if name not in SCORED]
 
 
 @cache

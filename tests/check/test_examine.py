@@ -5,7 +5,7 @@ import re
 import numpy
 import pytest
 import torch
-from solved import solution_names, solution_sources, written
+from solved import UNSCORED, solution_names, solution_sources, written
 from torch import nn
 
 from tutorial_utils import check
@@ -276,12 +276,12 @@ def wrong_function(name, old, new):
 
 
 def test_every_exercise_has_a_check_and_a_solution():
-    assert list(solution_sources()) == list(check.EXERCISES) and len(check.EXERCISES) == 32
+    assert list(solution_sources()) == list(check.EXERCISES)
     chapters = [exercise.chapter for exercise in check.EXERCISES.values()]
-    assert chapters == sorted([*range(1, 9)] * 4)
+    assert chapters == sorted(chapters) and set(chapters) >= set(range(1, 9))
 
 
-@pytest.mark.parametrize("name", check.EXERCISES)
+@pytest.mark.parametrize("name", UNSCORED)
 def test_the_solution_passes(name, capsys):
     getattr(check, name)(solution_names()[name])
     exercise = check.EXERCISES[name]
@@ -299,7 +299,7 @@ def test_a_typical_wrong_answer_is_refused_with_its_own_hint(name, old, new, hin
 
 
 def test_at_least_two_wrong_answers_for_each_exercise_have_hints_of_their_own():
-    assert set(WRONG) == set(check.EXERCISES)
+    assert set(WRONG) == set(UNSCORED)  # of the others: test_compress.py
     for name, wrong in WRONG.items():
         hints = [hint for _, _, hint in wrong if hint]
         assert len(set(hints)) >= 2, name

@@ -10,7 +10,7 @@ import signal
 import pytest
 from mutations import mutants
 from right_answers import RIGHT
-from solved import solution_sources, written
+from solved import UNSCORED, solution_sources, written
 from test_examine import WRONG
 
 from tutorial_utils import check
@@ -97,7 +97,7 @@ def alarm():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", check.EXERCISES)
+@pytest.mark.parametrize("name", UNSCORED)
 def test_no_fault_of_one_operator_is_accepted(alarm, name):
     accepted, n_made = [], 0
     for change, mutated in mutants(solution_sources()[name], gradient=name in GRADIENT):
@@ -125,4 +125,4 @@ def test_a_right_answer_in_another_style_is_accepted(name, answer):
 
 
 def test_every_exercise_has_a_right_answer_in_another_style():
-    assert set(RIGHT) == set(check.EXERCISES)
+    assert set(RIGHT) == set(UNSCORED)  # of the others: test_compress.py

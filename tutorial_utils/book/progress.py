@@ -2,7 +2,7 @@
 
 Nothing is executed: the notebooks are read as they were last saved, and what the checks printed
 counts. A function that was run again after its check is reported, because that check is out of
-date.
+date. Below an exercise that is scored stand the reader's best tries.
 """
 
 from pathlib import Path
@@ -59,16 +59,24 @@ def _state(name: str, cell: NotebookNode, defined: int) -> str:
     return "not written" if text.startswith("not written") else "not yet"
 
 
-def report(folder: Path) -> str:
+def report(folder: Path, *, own: bool = False) -> str:
     """Return the lines that ``python -m tutorial_utils progress`` prints.
+
+    Args:
+        folder: as for `progress`.
+        own: whether it is the reader's own; then the best tries stand below a scored exercise.
 
     Raises:
         InputError: as `progress`.
     """
+    from tutorial_utils.check.tries import leaderboard  # imports torch and all checks
+
     found = progress(folder)
     lines = []
     for path, states in found.items():
         lines.append(path.stem)
-        lines += [f"  {state:12} {name}" for name, state in states.items()]
+        for name, state in states.items():
+            lines.append(f"  {state:12} {name}")
+            lines += [f"               {line}" for line in leaderboard(name)] if own else []
     every = [state for states in found.values() for state in states.values()]
     return "\n".join([*lines, f"{every.count('solved')} of {len(every)} solved"])

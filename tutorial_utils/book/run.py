@@ -113,6 +113,8 @@ def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, 
     environment = {
         "TQDM_DISABLE": "1",  # progress bars would end in the stored outputs
         "TUTORIAL_UTILS_CLAIMS": str(claims.resolve()),
+        # what the book runs is no try of its reader
+        "TUTORIAL_UTILS_TRIES": str(claims.resolve().with_suffix(".tries")),
         "TUTORIAL_UTILS_CHANGED": ",".join(values),
     }
     number, error = _execute(notebook, path.parent, environment, progress)

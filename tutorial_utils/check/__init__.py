@@ -25,6 +25,8 @@ from tutorial_utils.check import (
     chapter8,
 )
 from tutorial_utils.check.examine import Case, Exercise, Verdict, examine
+from tutorial_utils.check.tries import store_try
+from tutorial_utils.errors import InputError
 
 _CHAPTERS = (chapter1, chapter2, chapter3, chapter4, chapter5, chapter6, chapter7, chapter8)
 EXERCISES = {exercise.name: exercise for module in _CHAPTERS for exercise in module.EXERCISES}
@@ -34,7 +36,13 @@ __all__ = ["EXERCISES", "Case", "Exercise", "Verdict", "examine", *EXERCISES]
 
 def _make_check(exercise: Exercise) -> Callable[[object], None]:
     def check(function: object) -> None:
-        print(examine(exercise, function).text)
+        verdict = examine(exercise, function)
+        print(verdict.text)
+        if verdict.figures:
+            try:
+                store_try(exercise.name, verdict.figures["score"], verdict.figures)
+            except InputError as error:  # the verdict stands without it
+                print(f"(this try is not stored: {error})")
 
     check.__name__ = check.__qualname__ = exercise.name
     check.__doc__ = f"Check your ``{exercise.name}``, an exercise of chapter {exercise.chapter}."

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from tutorial_utils.data import Split
 
 
 def plain(answer: object) -> object:
@@ -156,5 +158,10 @@ def show(value: object) -> str:
     if isinstance(value, tuple | list):
         text = ", ".join(show(part) for part in value)
         return f"({text})" if isinstance(value, tuple) else f"[{text}]"
+    if isinstance(value, Split):
+        return f"{len(value):,} images with labels"
+    if isinstance(value, nn.Module) and len(list(value.modules())) > 1:
+        n_weights = sum(weight.numel() for weight in value.parameters())
+        return f"{type(value).__name__} with {n_weights:,} weights"
     text = getattr(value, "__name__", None) or repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -10,6 +10,7 @@ from tutorial_utils import quantization
 from tutorial_utils.check.bugs_measuring import ACTIVATION_RANGE
 from tutorial_utils.check.byte_budget import KEEP_IN_FLOAT
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.scored_networks import QUANTIZE_TO_BUDGET
 
 Folded = tuple[Tensor, Tensor]
 
@@ -169,4 +170,5 @@ EXERCISES = (
     ),
     KEEP_IN_FLOAT,
     ACTIVATION_RANGE,
+    QUANTIZE_TO_BUDGET,
 )

@@ -9,14 +9,15 @@ returned gives the hint; if there is none, what the wrong values have in common 
 
 import copy
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
 from tutorial_utils.check.answers import as_expected, differs, plain, show
-from tutorial_utils.check.sandbox import detached, guarded, unchanged
+from tutorial_utils.check.sandbox import Refused, detached, guarded, unchanged
 from tutorial_utils.check.slips import slip
+from tutorial_utils.check.tries import Reached, shown
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,34 @@ class Exercise:
     calls the function and says what to compare; by default it is what the function returns.
     ``after`` is told to whoever solved it: the answer to the question of the text, and what one
     does with it in practice. ``any_order`` takes a set for a list.
+
+    An exercise that is scored has no right answer, but ``most`` (the budget) and ``reached``;
+    `compression.compress_exercise` makes it.
     """
 
     chapter: int
     name: str
     cases: Callable[[], list[Case]]
-    right: Callable
+    right: Callable | None = None
     wrong: tuple[tuple[Callable, str], ...] = ()
     judge: Callable[..., tuple[str, str] | None] | None = None
     observe: Callable = lambda function, *args: function(*args)
     after: str = ""
     any_order: bool = False
+    most: Mapping[str, float] | None = None
+    reached: Reached | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an exercise is solved, and what to tell the reader."""
+    """Whether an exercise is solved, and what to tell the reader.
+
+    ``figures`` of a scored exercise are those of a try that keeps to the budget.
+    """
 
     solved: bool
     text: str
+    figures: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,19 @@ def examine(exercise: Exercise, function: object) -> Verdict:
             hint = hint or _likely_mistake(exercise, cases, trials, number - 1)
             hint = hint or _slip(exercise, case, trial)
             where = f"not yet: {name}, case {number} of {len(cases)}, {case.what}"
-            return Verdict(False, _message(where, case, expected, trial.answer, problem, hint))
-    return Verdict(True, f"correct: {name}\n{exercise.after}".rstrip())
+            text = _message(where, case, expected, trial.answer, problem, hint)
+            return Verdict(False, text, _within_budget(exercise, trial))
+    figures = _within_budget(exercise, trials[-1])
+    lines = [shown(figures), *exercise.reached.ladder(figures["score"])] if figures else []
+    return Verdict(True, "\n".join([f"correct: {name}", *lines, exercise.after]).rstrip(), figures)
+
+
+def _within_budget(exercise: Exercise, trial: _Trial) -> dict[str, float] | None:
+    """The figures of a scored try that counts: it keeps to the budget and left all as it was."""
+    if exercise.reached is None or trial.problem:
+        return None
+    kept = all(trial.answer[name] <= limit for name, limit in exercise.most.items())
+    return trial.answer if kept else None
 
 
 def not_written(name: str) -> str:
@@ -109,6 +130,9 @@ def _judge(
     """What was expected, what is wrong, and a hint; the last two are None if nothing is."""
     if trial.problem:
         return None, trial.problem, trial.hint
+    if exercise.reached:
+        judged = exercise.judge(trial.answer, **trial.used)
+        return (None, None, None) if judged is None else (judged[0], *judged)
     expected = _try(exercise, exercise.right, case).answer
     try:
         problem = differs(trial.answer, expected, values=exercise.judge is None)
@@ -128,6 +152,8 @@ def _try(exercise: Exercise, function: Callable, case: Case) -> _Trial:
             if exercise.any_order and isinstance(answer, set | frozenset):
                 answer = list(answer)
             answer = copy.deepcopy(detached(answer))
+    except Refused as refused:
+        return _Trial(problem=refused.problem, hint=refused.hint)
     except (Exception, SystemExit) as error:  # whatever a reader's function may raise
         if _is_of_stub(error, exercise.name):
             return _Trial(untouched=True)
@@ -135,6 +161,7 @@ def _try(exercise: Exercise, function: Callable, case: Case) -> _Trial:
     for name, value in case.args.items():
         if not unchanged(value, args[name]):
             hint = _TRAINING_MODE if isinstance(value, nn.Module) else _IN_PLACE
+            hint = _COPY if exercise.reached else hint
             return _Trial(answer, f"it changed its argument {name}", hint)
     return _Trial(answer, used=args)
 
@@ -147,6 +174,7 @@ _TRAINING_MODE = (
     "in training mode a batch norm moves its statistics with every batch that it sees: call eval() "
     "on the model first"
 )
+_COPY = "compress a copy: copy.deepcopy(model); the caller still needs the model as it is"
 _SIGNATURE = "keep the arguments and their order as they were in the stub"
 
 
