@@ -7,6 +7,7 @@ import copy
 import heapq
 import itertools
 import math
+import statistics
 
 import numpy as np
 import torch
@@ -25,20 +26,6 @@ def conv_macs_by_loops(conv, height, width):
     return torch.tensor(rows * columns * k_h * k_w * conv.in_channels * conv.out_channels) // (
         conv.groups
     )
-
-
-def wilson_in_numpy(n_correct, n):
-    z, p = 1.959964, np.float32(n_correct) / np.float32(n)
-    root = np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
-    return (p + z * z / (2 * n) + z * np.array([-root, root])) / (1 + z * z / n)
-
-
-def wilson_as_roots(n_correct, n):
-    """The two rates that lie z standard errors from what was seen: (p - q)² = z² q (1 - q) / n."""
-    z2 = 1.959964**2
-    a, b, c = 1 + z2 / n, -2 * n_correct / n - z2 / n, (n_correct / n) ** 2
-    root = math.sqrt(max(b * b - 4 * a * c, 0))
-    return torch.tensor([(-b - root) / (2 * a), (-b + root) / (2 * a)], dtype=torch.float64)
 
 
 def fastest_of_many(run, clock):
@@ -137,25 +124,6 @@ def subsets_as_a_generator(points_lost, size_bytes, budget):
     return (name for name in sorted(all_subsets(points_lost, size_bytes, budget)))
 
 
-def torch_has_it(x, scale, zero_point, qmin, qmax):
-    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, qmin, qmax)
-
-
-def with_a_function_of_its_own(x, scale, zero_point, qmin, qmax):
-    class Rounding(torch.autograd.Function):
-        @staticmethod
-        def forward(context, x):
-            q = torch.round(x / scale) + zero_point
-            context.save_for_backward((q >= qmin) & (q <= qmax))
-            return (q.clamp(qmin, qmax) - zero_point) * scale
-
-        @staticmethod
-        def backward(context, gradient):
-            return gradient * context.saved_tensors[0]
-
-    return Rounding.apply(x)
-
-
 def step_by_hand(weight, inputs, targets, scale, lr):
     w, x, y = (tensor.double().numpy() for tensor in (weight, inputs, targets))
     seen = np.rint(weight.numpy() / scale) * scale
@@ -243,11 +211,6 @@ def widths_by_trying_all(scores, macs, budget):
 
     choices = itertools.product(*[range(1, len(s) + 1) for s in scores])
     return np.array(max((w for w in choices if macs(list(w)) <= budget), key=kept))
-
-
-def soften_in_numpy(logits, temperature):
-    z = np.exp((logits.double() / temperature).numpy())
-    return z / z.sum(axis=1, keepdims=True)
 
 
 def loss_by_formula(student, teacher, labels, temperature, alpha):
@@ -358,26 +321,161 @@ def teacher_all_at_once(teacher, batches, temperature):
     return torch.exp(F.log_softmax(logits / temperature, dim=-1))
 
 
-def alone_by_lists(model_a, model_b, loader):
-    pairs = [
-        (bool(a), bool(b))
+def pairs_by_lists(model_a, model_b, loader):
+    found = [
+        bool(a) - bool(b)
         for x, y in loader
         for a, b in zip(model_a(x).argmax(1) == y, model_b(x).argmax(1) == y, strict=True)
     ]
-    return np.array([pairs.count((True, False)), pairs.count((False, True))]) / len(pairs)
+    half = 1.959964 * statistics.stdev(found) / len(found) ** 0.5
+    mean = statistics.mean(found)
+    return np.array([mean, mean - half, mean + half])
+
+
+def pairs_by_counts(model_a, model_b, loader):
+    """The variance of values 1, 0 and -1 from how often each occurs."""
+    n, only = 0, torch.zeros(2)
+    for x, y in loader:
+        a, b = model_a(x).argmax(1) == y, model_b(x).argmax(1) == y
+        only += torch.stack([(a & ~b).sum(), (b & ~a).sum()])
+        n += len(y)
+    mean = float(only[0] - only[1]) / n
+    half = 1.959964 * math.sqrt((float(only.sum()) / n - mean**2) / (n - 1))
+    return [mean, mean - half, mean + half]
+
+
+def layer_by_simulation(x, w, bias, x_scale, x_zero, w_scale, y_scale, y_zero):
+    """Dequantized, computed in float, quantized again: the proof that both are equal."""
+    real = x_scale * (x.double() - x_zero) @ (w_scale[:, None].double() * w).T
+    real += x_scale * w_scale.double() * bias
+    return torch.round(real / y_scale + y_zero).clamp(0, 255).long()
+
+
+def layer_in_numpy(x, w, bias, x_scale, x_zero, w_scale, y_scale, y_zero):
+    w, x = w.numpy().astype(np.int64), x.numpy().astype(np.int64)
+    total = x @ w.T + (bias.numpy() - x_zero * w.sum(1))
+    y = np.rint(total * (x_scale / y_scale * w_scale.double().numpy())) + y_zero
+    return np.minimum(np.maximum(y, 0), 255).astype(np.uint8)
+
+
+def converted_in_numpy(weight, norm, scale, qmin, qmax):
+    state = {name: value.double().numpy() for name, value in norm.state_dict().items()}
+    factor = state["weight"] / np.sqrt(state["running_var"] + norm.eps)
+    q = np.rint(weight.double().numpy() * factor[:, None] / scale.double().numpy()[:, None])
+    q = np.clip(q, qmin, qmax).astype(np.int8)
+    return q, scale.numpy(), state["bias"] - state["running_mean"] * factor
+
+
+def converted_by_asking_the_norm(weight, norm, scale, qmin, qmax):
+    """Factor and bias are what a batch norm in eval mode does to ones and zeros."""
+    norm = copy.deepcopy(norm).eval()
+    bias, with_one = norm(torch.zeros(1, len(weight)))[0], norm(torch.ones(1, len(weight)))[0]
+    q = [(row * f / s).round() for row, f, s in zip(weight, with_one - bias, scale, strict=True)]
+    return torch.stack(q).clamp(qmin, qmax).short(), scale, bias
+
+
+def top_by_sorting(logits, temperature, k):
+    z = np.exp((logits.double() / temperature).numpy())
+    p = z / z.sum(axis=1, keepdims=True)
+    for row in p:
+        small = np.argsort(row)[: len(row) - k]
+        if len(small):
+            row[small] = row[small].mean()
+    return p
+
+
+def top_by_threshold(logits, temperature, k):
+    p = torch.log_softmax(logits / temperature, -1).exp()
+    kept = p >= p.kthvalue(p.shape[1] - k + 1, dim=1, keepdim=True).values
+    n_left = (~kept).sum(1, keepdim=True).clamp(min=1)
+    return torch.where(kept, p, (p * ~kept).sum(1, keepdim=True) / n_left)
+
+
+def steps_in_numpy(weight, inputs, sparsity, n_bits):
+    w, x = weight.double().numpy(), inputs.double().numpy()
+    order = np.argsort(np.abs(w))
+    keep = np.sort(order[round(sparsity * len(w)) :])
+    fitted = np.zeros(len(w))
+    fitted[keep] = np.linalg.lstsq(x[:, keep], x @ w, rcond=None)[0]
+    scale = np.abs(fitted).max() / (2 ** (n_bits - 1) - 1)
+    return np.rint(fitted / scale).astype(np.int8), np.float32(scale)
+
+
+def steps_by_normal_equations(weight, inputs, sparsity, n_bits):
+    mask = torch.ones(len(weight), dtype=torch.bool)
+    mask[weight.abs().topk(round(sparsity * len(weight)), largest=False).indices] = False
+    x = inputs.double()[:, mask]
+    fitted = torch.zeros(len(weight), dtype=torch.float64)
+    fitted[mask] = torch.linalg.solve(x.T @ x, x.T @ (inputs @ weight).double())
+    scale = fitted.abs().max() * 2 / (2**n_bits - 2)
+    return fitted.div(scale).round().long(), scale
+
+
+def risk_by_moving(logits, tolerance):
+    """Move the largest down and all others up, and look whether it still wins alone."""
+    first = torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1])
+    moved = logits + tolerance - 2 * tolerance * first
+    others = moved.masked_fill(first.bool(), -torch.inf)
+    return np.int64((others.amax(1) >= (moved * first).sum(1)).sum())
+
+
+def risk_in_numpy(logits, tolerance):
+    ordered = np.sort(logits.numpy(), axis=1)
+    return float(np.count_nonzero(ordered[:, -1] - ordered[:, -2] <= 2 * tolerance))
+
+
+def served_from_a_queue(arrival_s, call_s, max_batch):
+    coming, answered, now = list(enumerate(arrival_s)), {}, 0.0
+    while coming:
+        now = max(now, coming[0][1])
+        taken = [item for item in coming if item[1] <= now][:max_batch]
+        coming = coming[len(taken) :]
+        now += call_s(len(taken))
+        answered |= {i: now - since for i, since in taken}
+    return (answered[i] for i in range(len(arrival_s)))
+
+
+def served_with_numpy(arrival_s, call_s, max_batch):
+    arrival, done, first, free = np.array(arrival_s), np.zeros(len(arrival_s)), 0, 0.0
+    while first < len(arrival):
+        start = max(free, arrival[first])
+        last = min(first + max_batch, int(np.searchsorted(arrival, start, side="right")))
+        free = start + call_s(last - first)
+        done[first:last], first = free, last
+    return done - arrival
+
+
+def file_into_one_tensor(run, images):
+    n = len(images)
+    images = F.pad(images.contiguous(), (0, 0, 0, 0, 0, 0, 0, -n % 8), value=7.0)
+    answers = None
+    for i in range(0, len(images), 8):
+        answer = run(images[i : i + 8])
+        answers = images.new_empty(len(images), answer.shape[1]) if answers is None else answers
+        answers[i : i + 8] = answer
+    return answers[:n]
+
+
+def file_one_image_eight_times(run, images):
+    rows = [run(image.repeat(8, 1, 1, 1).contiguous())[3].tolist() for image in images]
+    return np.array(rows)
 
 
 RIGHT = {
     "accuracy_on": [accuracy_in_numpy],
+    "integer_layer": [layer_by_simulation, layer_in_numpy],
     "int8_product": [product_in_doubles, product_in_numpy],
     "activation_range": [range_of_all_at_once],
     "train_rounded": [rounded_by_autograd],
     "fine_tune_masked": [masked_gradient_too],
     "remove_dead_units": [dead_units_by_loops],
     "teacher_answers": [teacher_all_at_once],
-    "right_alone": [alone_by_lists],
+    "prune_and_quantize": [steps_in_numpy, steps_by_normal_equations],
+    "n_at_risk": [risk_by_moving, risk_in_numpy],
+    "time_to_answer": [served_from_a_queue, served_with_numpy],
+    "answers_of_file": [file_into_one_tensor, file_one_image_eight_times],
     "conv_macs": [conv_macs_by_shape, conv_macs_by_loops],
-    "wilson_interval": [wilson_in_numpy, wilson_as_roots],
+    "compare_models": [pairs_by_lists, pairs_by_counts],
     "measure_ms": [fastest_of_many, median_of_numpy],
     "quantize": [quantize_in_numpy, quantize_early],
     "scale_and_zero_point": [params_in_numpy, params_as_a_list],
@@ -385,7 +483,7 @@ RIGHT = {
     "fold_batch_norm": [fold_in_numpy, fold_by_loops],
     "quantize_per_channel": [channels_by_loops, channels_in_double],
     "keep_in_float": [all_subsets, subsets_as_a_generator],
-    "fake_quantize": [torch_has_it, with_a_function_of_its_own],
+    "convert": [converted_in_numpy, converted_by_asking_the_norm],
     "qat_step": [step_by_hand],
     "round_with_data": [gptq_like],
     "cubic_sparsity": [schedule_by_cases],
@@ -394,7 +492,7 @@ RIGHT = {
     "taylor_scores": [taylor_by_einsum],
     "remove_channels": [cut_by_repeating],
     "choose_widths": [widths_by_trying_all],
-    "soften": [soften_in_numpy],
+    "top_answers": [top_by_sorting, top_by_threshold],
     "distillation_loss": [loss_by_formula, loss_by_cross_entropy],
     "compare_features": [features_by_cosine, features_by_shares],
     "pareto_front": [front_by_sweep],

@@ -34,9 +34,6 @@ BALANCED = """q = torch.floor(weight / scale)
     q[(weight / scale - q).argsort(descending=True)[:n_up]] += 1
     q = q.clamp(qmin, qmax)
 """
-CLAMPED_FIRST = """c = (x / scale + zero_point).clamp(qmin, qmax)
-    return (c + (c.round() - c).detach() - zero_point) * scale
-"""
 GRAVITY = """theirs = teacher.detach()
     def centre(x):
         x = x.square().sum(1)
@@ -47,12 +44,23 @@ GRAVITY = """theirs = teacher.detach()
 """
 
 
-def two_passes(model_a, model_b, loader):
-    a, b = (
-        torch.cat([model(inputs).argmax(1) == labels for inputs, labels in loader])
+def in_two_passes(model_a, model_b, loader):
+    return [
+        torch.cat([model(inputs).argmax(1) == labels for inputs, labels in loader]).double()
         for model in (model_a, model_b)
-    )
-    return float((a & ~b).float().mean()), float((b & ~a).float().mean())
+    ]
+
+
+def two_passes(model_a, model_b, loader):
+    a, b = in_two_passes(model_a, model_b, loader)
+    half = 1.959964 * float((a - b).std()) / len(a) ** 0.5
+    mean = float((a - b).mean())
+    return mean, mean - half, mean + half
+
+
+def unpaired(model_a, model_b, loader):
+    a, b = in_two_passes(model_a, model_b, loader)
+    return float((a.var() + b.var()).sqrt())
 
 
 # A wrong answer is the solution with one text replaced, and a part of the hint that it must get.
@@ -64,11 +72,14 @@ WRONG = {
         ("return products", "return 2 * products", "FLOPs"),
         ("math.prod(conv.kernel_size)", "conv.kernel_size[1]", "two sides"),
     ],
-    "wilson_interval": [
-        ("1.959964", "1.644854", "90 %"),
-        ("whole = 1 + z**2 / n", "whole = 1", "divided by"),
-        ("return (middle - half) / whole, (middle + half) / whole",
-         "h = z * (p * (1 - p) / n) ** 0.5\n    return p - h, p + h", "textbook"),
+    "compare_models": [
+        ("found = []\n", "return two_passes(model_a, model_b, loader)\n    found = []\n",
+         "shuffles"),
+        ("float(differences.std())", "unpaired(model_a, model_b, loader)",
+         "answers to different images"),
+        (" / math.sqrt(len(differences))", "", "by √n"),
+        ("differences.std()", "differences.std(correction=0)", "n - 1"),
+        ("a.double() - b.double()", "b.double() - a.double()", "a minus b"),
     ],
     "measure_ms": [
         ("times = []\n", "import time\n    clock = time.perf_counter\n    times = []\n",
@@ -118,18 +129,25 @@ WRONG = {
          "should not end the search"),
         ("return choices[-1][2]", "return []", "room for more"),
     ],
-    "fake_quantize": [
-        ("q = torch.round(x / scale) + zero_point\n", CLAMPED_FIRST + "    q = None\n",
-         "round first"),
-        (" + inside * (x - x.detach())", "", "gradient 0"),
-        ("inside * (x", "(x", "its gradient is 0"),
-        ("(q.clamp(qmin, qmax) - zero_point) * scale", "q.clamp(qmin, qmax)", "real numbers"),
-    ],
     "qat_step": [
         ("return weight - lr", "return torch.round(weight / scale) * scale - lr", "float weight"),
         ("torch.round(kept / scale) * scale", "kept", "see the rounded"),
         ("return weight - lr", "return weight + lr", "against the gradient"),
         ("return weight - lr * kept.grad", "return weight * 1", "straight through"),
+    ],
+    "convert": [
+        (" * factor[:, None] / scale", " / scale", "fold first"),
+        ("q = torch.round(weight * factor[:, None] / scale",
+         "scale = (weight * factor[:, None]).abs().amax(1) / ((qmax - qmin) / 2)\n"
+         "        q = torch.round(weight * factor[:, None] / scale", "computed again"),
+        (".clamp(qmin, qmax)", "", "cannot be stored"),
+        (" - norm.running_mean * factor", "", "subtracts the mean"),
+        ("return q.to(torch.int32), scale, norm.bias - norm.running_mean * factor",
+         "q = torch.round(weight / scale[:, None]).clamp(qmin, qmax).int()\n"
+         "        return q, scale * factor, norm.bias - norm.running_mean * factor",
+         "belongs to the folded"),
+        (" + norm.eps", "", None),
+        (".sqrt(norm.running_var + norm.eps)", ".sqrt(norm.running_var) + norm.eps", None),
     ],
     "round_with_data": [
         ("return q.to", "q = torch.floor(weight / scale).clamp(qmin, qmax)\n    return q.to",
@@ -183,11 +201,17 @@ WRONG = {
         ("return widths", "return [1] * len(widths)", "budget left"),
         ("return widths", "return [0] + widths[1:]", "without a channel"),
     ],
-    "soften": [
+    "top_answers": [
+        (".expand_as(logits)", ".expand_as(logits).mul(0)", "do not add up"),
+        ("logits.shape[1] - k)", "logits.shape[1])", "n_classes - k"),
+        ("return others.expand_as(logits).scatter(1, top.indices, top.values)",
+         "kept = torch.zeros_like(logits).scatter(1, top.indices, top.values)\n"
+         "    return kept / kept.sum(1, keepdim=True)", "surer than it is"),
         ("logits / temperature", "logits * temperature", "divide by it"),
-        ("F.softmax(logits / temperature, dim=1)", "F.softmax(logits, dim=1) / temperature",
-         "inside the softmax"),
-        ("dim=1", "dim=0", "dimension 1"),
+        ("logits / temperature", "logits", "is missing"),
+        ("F.softmax(logits / temperature, dim=1)", "F.softmax(logits / temperature, dim=0)",
+         "dimension 1"),
+        ("1 - top.values.sum(dim=1, keepdim=True)", "1 / k + 0 * top.values[:, :1]", None),
     ],
     "distillation_loss": [
         ("soft_student =", "student = student.detach()\n    soft_student =", "no gradient reaches"),
@@ -234,6 +258,18 @@ WRONG = {
          "((x.to(torch.int32) - x_zero).to(torch.int8) @ w).to(torch.int32)", "widen both"),
         (" - x_zero", "", "stands for"),
     ],
+    "integer_layer": [
+        (" - x_zero) @", ") @", "stands for x - x_zero"),
+        (".clamp(0, 255).to(torch.uint8)", ".to(torch.int32).to(torch.uint8)", "starts at 0 again"),
+        (" + y_zero\n    return y.clamp(0, 255)", "\n    return (y.clamp(0, 255) + y_zero)",
+         "then clamp"),
+        ("torch.round(total * (x_scale * w_scale / y_scale))",
+         "(total * (x_scale * w_scale / y_scale)).int()", "cuts the fraction off"),
+        (" + bias\n", "\n", "bias is missing"),
+        ("torch.round(total * (x_scale * w_scale / y_scale))",
+         "torch.round(((total - bias) * (x_scale * w_scale) + bias) / y_scale)", "in units of"),
+        ("x_scale * w_scale / y_scale", "x_scale * w_scale[:1] / y_scale", None),
+    ],
     "activation_range": [
         ("(images - mean) / std", "((images - mean) / std - mean) / std", "normalised twice"),
         ("low, high = min(low, float(outputs.min())), max(high, float(outputs.max()))",
@@ -260,10 +296,52 @@ WRONG = {
         ("teacher.eval()", "[m.train() for m in teacher if isinstance(m, torch.nn.Dropout)]",
          "answers differently"),
     ],
-    "right_alone": [
-        ("with torch.no_grad():", "return two_passes(model_a, model_b, loader)\n"
-         "    with torch.no_grad():", "shuffles"),
-        ("return only_a / n, only_b / n", "return only_b / n, only_a / n", "first comes"),
+    "prune_and_quantize": [
+        ("kept = weight.abs()", "scale = weight.abs().max() / qmax\n    q = torch.round(weight / "
+         "scale)\n    kept = q.abs()", "rank the weights before"),
+        ("fitted / scale).to(torch.int32), scale", "fitted / (weight.abs().max() / qmax)"
+         ").to(torch.int32), weight.abs().max() / qmax", "before the fit"),
+        ("torch.linalg.pinv(inputs[:, kept]) @ (inputs @ weight)", "weight[kept]",
+         "make up for the others"),
+        ("weight.abs().argsort()[round(", "weight.argsort()[round(", None),
+        ("weight.abs().argsort()[round(sparsity * len(weight)) :]",
+         "weight.abs().argsort()[: len(weight) - round(sparsity * len(weight))]", None),
+        ("2 ** (n_bits - 1) - 1\n    kept", "2 ** (n_bits - 1)\n    kept", None),
+    ],
+    "n_at_risk": [
+        ("<= 2 * tolerance", "<= tolerance", "twice as much"),
+        ("<= 2 * tolerance", "< 2 * tolerance", "a tie is no safe"),
+        ("2 * tolerance", "2 * tolerance * logits.abs().amax(1)", "however loud"),
+        ("logits.topk(2, dim=1).values", "torch.stack([logits.amax(1), logits.amin(1)], 1)",
+         "not the last"),
+        ("return int(", "return int((logits.sort(1).values.diff(dim=1) <= 2 * tolerance).any(1)"
+         ".sum())\n    return int(", "only the two largest"),
+        ("logits.topk(2, dim=1)", "logits.abs().topk(2, dim=1)", None),
+        (".sum())", ".float().mean())", None),
+        ("int((top[:, 0]", "len(top) - int((top[:, 0]", None),
+    ],
+    "time_to_answer": [
+        ("free - arrival for", "free - start for", "from arrival to answer"),
+        ("max(free, arrival_s[first])", "free", "somebody has come"),
+        (" and arrival_s[last] <= start:", ":", None),
+        ("start = max(free, arrival_s[first])", "start = max(free, arrival_s[min(first + "
+         "max_batch, len(arrival_s)) - 1])", "does not wait for a full"),
+        ("min(len(arrival_s), first + max_batch)", "len(arrival_s)", "at most max_batch"),
+        ("while last < min(len(arrival_s), first + max_batch)", "while False", "all that wait"),
+        ("arrival_s[last] <= start", "arrival_s[last] < start", "just as the call begins"),
+        ("call_s(last - first)", "call_s(1)", None),
+        ("call_s(last - first)", "call_s(max_batch)", None),
+    ],
+    "answers_of_file": [
+        (".clone()", "", "same buffer"),
+        ("torch.cat(answers)[: len(images)]", "torch.cat(answers)[-len(images) :]", "at its end"),
+        ("images.contiguous(), []", "images, []", "as it lies"),
+        ("[: len(images)]", "", None),
+        ("range(0, len(images), 8)", "range(0, len(images) - 7, 8)", None),
+        ("[batch, torch.zeros(8 - len(batch), *images.shape[1:])]",
+         "[torch.zeros(8 - len(batch), *images.shape[1:]), batch]", None),
+        ("images[first : first + 8]", "images[:8]", None),
+        ("run(batch)", "run(batch.transpose(2, 3).contiguous())", None),
     ],
 }  # fmt: skip
 CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
@@ -272,7 +350,7 @@ CASES = [(name, *rest) for name, wrong in WRONG.items() for rest in wrong]
 def wrong_function(name, old, new):
     source = solution_sources()[name]
     assert old in source, f"{name}: {old!r} is not in the solution any more"
-    return written(source.replace(old, new), name, two_passes=two_passes)
+    return written(source.replace(old, new), name, two_passes=two_passes, unpaired=unpaired)
 
 
 def test_every_exercise_has_a_check_and_a_solution():
@@ -330,47 +408,47 @@ def test_nonsense_is_refused_without_an_error(name, answer):
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), RecursionError, KeyError("k")])
 def test_an_exception_is_reported_with_its_line(error):
-    def soften(logits, temperature):
+    def top_answers(logits, temperature, k):
         raise error
 
-    verdict = examine(check.EXERCISES["soften"], soften)
+    verdict = examine(check.EXERCISES["top_answers"], top_answers)
     assert "it raised " in verdict.text and "in the line: raise error" in verdict.text
 
 
 def test_wrong_arguments_and_no_function():
-    assert "keep the arguments" in examine(check.EXERCISES["soften"], lambda x: x).text
-    assert "without brackets" in examine(check.EXERCISES["soften"], torch.ones(2)).text
+    assert "keep the arguments" in examine(check.EXERCISES["top_answers"], lambda x: x).text
+    assert "without brackets" in examine(check.EXERCISES["top_answers"], torch.ones(2)).text
 
 
 def test_an_untouched_stub_is_told_apart():
-    stubbed = written(stub(solution_sources()["soften"]), "soften")
+    stubbed = written(stub(solution_sources()["top_answers"]), "top_answers")
     for function in (stubbed, torch.no_grad()(stubbed)):
-        verdict = examine(check.EXERCISES["soften"], function)
-        assert not verdict.solved and verdict.text.startswith("not written yet: soften")
+        verdict = examine(check.EXERCISES["top_answers"], function)
+        assert not verdict.solved and verdict.text.startswith("not written yet: top_answers")
 
 
-def torch_raises(logits, temperature):
+def torch_raises(logits, temperature, k):
     return torch.ones(2, device="meta").sum().nonzero() + logits
 
 
-def own_error(logits, temperature):
+def own_error(logits, temperature, k):
     raise NotImplementedError("temperatures below 1")
 
 
-def bare_error(logits, temperature):
+def bare_error(logits, temperature, k):
     raise NotImplementedError
 
 
-def stub_of_another(logits, temperature):
+def stub_of_another(logits, temperature, k):
     def quantize():
         raise NotImplementedError("quantize is yours to write")
 
     return quantize()
 
 
-def message_from_elsewhere(logits, temperature):
+def message_from_elsewhere(logits, temperature, k):
     def helper():
-        raise NotImplementedError("soften is yours to write")
+        raise NotImplementedError("top_answers is yours to write")
 
     return helper()
 
@@ -379,8 +457,8 @@ def message_from_elsewhere(logits, temperature):
     "answer", [torch_raises, own_error, bare_error, stub_of_another, message_from_elsewhere]
 )
 def test_a_written_answer_that_raises_not_implemented_error_is_no_stub(answer):
-    verdict = examine(check.EXERCISES["soften"], answer)
-    assert not verdict.solved and verdict.text.startswith("not yet: soften, case 1 of")
+    verdict = examine(check.EXERCISES["top_answers"], answer)
+    assert not verdict.solved and verdict.text.startswith("not yet: top_answers, case 1 of")
     assert "it raised NotImplementedError" in verdict.text
 
 
@@ -409,7 +487,7 @@ def test_a_list_a_dict_and_a_module_that_were_changed_are_noticed():
 
 
 def test_nothing_of_the_reader_changes():
-    def careless(logits, temperature):
+    def careless(logits, temperature, k):
         torch.manual_seed(7)
         torch.set_default_dtype(torch.float64)
         torch.set_grad_enabled(False)
@@ -421,13 +499,13 @@ def test_nothing_of_the_reader_changes():
     torch.manual_seed(3)
     numpy.random.seed(3)
     expected, expected_numpy = torch.get_rng_state(), numpy.random.get_state()[1].copy()
-    before = check.EXERCISES["soften"].cases()
-    verdict = examine(check.EXERCISES["soften"], careless)
+    before = check.EXERCISES["top_answers"].cases()
+    verdict = examine(check.EXERCISES["top_answers"], careless)
     assert not verdict.solved and seen
     assert torch.equal(torch.get_rng_state(), expected)
     assert (numpy.random.get_state()[1] == expected_numpy).all()
     assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
-    after = check.EXERCISES["soften"].cases()
+    after = check.EXERCISES["top_answers"].cases()
     for one, other in zip(before, after, strict=True):
         assert torch.equal(one.args["logits"], other.args["logits"])
 

@@ -16,7 +16,7 @@ from test_examine import WRONG
 from tutorial_utils import check
 from tutorial_utils.check.examine import examine
 
-GRADIENT = {"fake_quantize", "distillation_loss", "compare_features"}
+GRADIENT = {"distillation_loss", "compare_features"}
 JUDGED = "the check measures what is found, and that is as good as was asked for"
 CLOSE = "within the twentieth that the text allows"
 FACTOR = "a loss may have any factor, and scores are only ranked"
@@ -41,7 +41,6 @@ EQUIVALENT = {
         for change in ("0.0 -> 1.0", "choice[1] > best[-1][1] -> choice[1] >= best[-1][1]",
                        "-choice[1] -> choice[1]", "0 -> 1", "1 -> 0")
     },
-    "fake_quantize": {"value.detach() -> value": "the gradient of torch.round is 0 anyway"},
     "round_with_data": {
         change: JUDGED
         for change in (

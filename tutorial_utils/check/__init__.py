@@ -6,10 +6,10 @@ likely mistake. It never shows a solution, and it works on copies, so nothing of
 changes.
 
 >>> from tutorial_utils import check
->>> check.soften(lambda logits, temperature: (logits / temperature).softmax(dim=1))
+>>> check.int8_product(lambda x, w, x_zero: (x.int() - x_zero) @ w.int())
 ... # doctest: +ELLIPSIS
-correct: soften
-The order of the classes stays, ...
+correct: int8_product
+Nothing warns when integers wrap around. ...
 """
 
 from collections.abc import Callable
@@ -23,12 +23,16 @@ from tutorial_utils.check import (
     chapter6,
     chapter7,
     chapter8,
+    chapter9,
 )
 from tutorial_utils.check.examine import Case, Exercise, Verdict, examine
 from tutorial_utils.check.tries import store_try
 from tutorial_utils.errors import InputError
 
-_CHAPTERS = (chapter1, chapter2, chapter3, chapter4, chapter5, chapter6, chapter7, chapter8)
+_CHAPTERS = (
+    *(chapter1, chapter2, chapter3, chapter4, chapter5),
+    *(chapter6, chapter7, chapter8, chapter9),
+)
 EXERCISES = {exercise.name: exercise for module in _CHAPTERS for exercise in module.EXERCISES}
 
 __all__ = ["EXERCISES", "Case", "Exercise", "Verdict", "examine", *EXERCISES]

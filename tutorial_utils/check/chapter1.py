@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from tutorial_utils.check.bugs_measuring import ACCURACY_ON
+from tutorial_utils.check.comparing import COMPARE_MODELS
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.measuring.counts import count_macs
-from tutorial_utils.measuring.statistics import wilson_interval
 
 
 def _conv_cases() -> list[Case]:
@@ -47,38 +47,6 @@ def _macs_without_groups(conv: nn.Conv2d, height: int, width: int) -> int:
 
 def _macs_of_one_side(conv: nn.Conv2d, height: int, width: int) -> int:
     return _macs(conv, height, width) // conv.kernel_size[0]
-
-
-def _wilson_cases() -> list[Case]:
-    pairs = {
-        "half of the images": (50, 100),
-        "most of the images": (188, 200),
-        "few images": (4, 5),
-        "all right, which the textbook interval calls certain": (20, 20),
-        "none right": (0, 20),
-    }
-    return [Case(what, {"n_correct": k, "n": n}) for what, (k, n) in pairs.items()]
-
-
-def _wald(n_correct: int, n: int) -> tuple[float, float]:
-    p = n_correct / n
-    half = 1.959964 * math.sqrt(p * (1 - p) / n)
-    return p - half, p + half
-
-
-def _wilson_at_90(n_correct: int, n: int) -> tuple[float, float]:
-    return _wilson(n_correct, n, 1.644854, 1.0)
-
-
-def _wilson_not_divided(n_correct: int, n: int) -> tuple[float, float]:
-    return _wilson(n_correct, n, 1.959964, 1 + 1.959964**2 / n)
-
-
-def _wilson(n_correct: int, n: int, z: float, factor: float) -> tuple[float, float]:
-    p, whole = n_correct / n, (1 + z**2 / n) / factor
-    middle = (p + z**2 / (2 * n)) / whole
-    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / whole
-    return middle - half, middle + half
 
 
 class _Machine:
@@ -170,24 +138,7 @@ EXERCISES = (
         after="In practice a library counts them, and you check one layer by hand: groups, stride "
         "and a factor of 2 between MACs and FLOPs are where tables in papers differ.",
     ),
-    Exercise(
-        1,
-        "wilson_interval",
-        _wilson_cases,
-        wilson_interval,
-        (
-            (
-                _wald,
-                "that is the textbook interval, which fails near 0 and 1; Wilson's has a shifted "
-                "middle",
-            ),
-            (_wilson_at_90, "z belongs to 90 %; for 95 % it is 1.96"),
-            (_wilson_not_divided, "all of it is divided by 1 + z²/n"),
-        ),
-        after="After 20 right answers of 20 the interval begins near 0.84: nobody knows yet that "
-        "the next one is right. In practice: no accuracy without its interval, and where images "
-        "are not independent one that is wider than this.",
-    ),
+    COMPARE_MODELS,
     Exercise(
         1,
         "measure_ms",

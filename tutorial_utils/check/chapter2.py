@@ -6,6 +6,7 @@ from torch import Tensor
 from tutorial_utils import quantization
 from tutorial_utils.check.bugs_measuring import INT8_PRODUCT
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.integer_layer import INTEGER_LAYER
 
 
 def _quantize_cases() -> list[Case]:
@@ -170,4 +171,5 @@ EXERCISES = (
         "and the range is chosen for each channel of a weight.",
     ),
     INT8_PRODUCT,
+    INTEGER_LAYER,
 )

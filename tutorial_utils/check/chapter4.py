@@ -1,65 +1,11 @@
 """Oracles and typical mistakes for the exercises of chapter 4."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from tutorial_utils.check.bugs_training import TRAIN_ROUNDED
+from tutorial_utils.check.conversion import CONVERT
 from tutorial_utils.check.examine import Case, Exercise
-
-
-def _ste_cases() -> list[Case]:
-    def case(what: str, x: list, scale: float, zero_point: int, qmin: int, qmax: int) -> Case:
-        args = {"x": torch.tensor(x), "scale": scale, "zero_point": zero_point}
-        return Case(what, args | {"qmin": qmin, "qmax": qmax})
-
-    return [
-        case("values inside the range", [-1.2, 0.3, 0.9], 0.5, 0, -8, 7),
-        case("values on both sides of the range", [-9.0, -0.3, 0.6, 9.0], 0.5, 0, -4, 3),
-        case("a zero point", [[-0.3, 0.2], [1.1, 7.0]], 0.25, 2, 0, 15),
-        case(
-            "values on the last marks, and just beyond", [-2.2, -2.0, 1.5, 1.7, 1.8], 0.5, 0, -4, 3
-        ),
-    ]
-
-
-def _values_and_gradient(function: Callable, x: Tensor, *numbers: object) -> dict[str, object]:
-    """What fake quantization returns, and how a weighted sum of it depends on x."""
-    leaf = x.clone().requires_grad_()
-    y = function(leaf, *numbers)
-    if isinstance(y, Tensor) and y.shape == x.shape and y.requires_grad:
-        (y * torch.arange(1.0, x.numel() + 1).reshape(x.shape)).sum().backward()
-    gradient = torch.zeros_like(x) if leaf.grad is None else leaf.grad
-    return {"values": y, "gradient": gradient}
-
-
-def _integers(x: Tensor, scale: float, zero_point: int) -> Tensor:
-    return torch.round(x / scale) + zero_point
-
-
-def _no_straight_through(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
-    return (_integers(x, scale, zero_point).clamp(qmin, qmax) - zero_point) * scale
-
-
-def _gradient_everywhere(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
-    return x + (_no_straight_through(x, scale, zero_point, qmin, qmax) - x).detach()
-
-
-def _not_dequantized(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
-    q = _integers(x, scale, zero_point)
-    return q.clamp(qmin, qmax).detach() + ((q >= qmin) & (q <= qmax)) * (x - x.detach())
-
-
-def _ste_not_clamped(x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
-    return x + ((_integers(x, scale, zero_point) - zero_point) * scale - x).detach()
-
-
-def _clamped_before_rounding(
-    x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int
-) -> Tensor:
-    inside = (x / scale + zero_point).clamp(qmin, qmax)
-    return (inside + (inside.round() - inside).detach() - zero_point) * scale
 
 
 def _step_cases() -> list[Case]:
@@ -145,32 +91,6 @@ def _judge_rounding(
 EXERCISES = (
     Exercise(
         4,
-        "fake_quantize",
-        _ste_cases,
-        torch.fake_quantize_per_tensor_affine,
-        (
-            (
-                _no_straight_through,
-                "the values are right, but rounding has gradient 0: pass the gradient around it",
-            ),
-            (
-                _gradient_everywhere,
-                "where a value was clamped, moving it changes nothing: its gradient is 0",
-            ),
-            (_not_dequantized, "these are the integers: map them back to real numbers"),
-            (_ste_not_clamped, "integers beyond qmin or qmax must be clamped"),
-            (
-                _clamped_before_rounding,
-                "the values are right, but what rounds onto the last mark is inside and has a "
-                "gradient of 1: round first, then ask what is clamped",
-            ),
-        ),
-        observe=_values_and_gradient,
-        after="In practice torch.fake_quantize_per_tensor_affine does it, also for values just "
-        "beyond the last mark that still round onto it.",
-    ),
-    Exercise(
-        4,
         "qat_step",
         _step_cases,
         _step,
@@ -196,6 +116,7 @@ EXERCISES = (
         after="The optimizer keeps the float weight, the loss sees the rounded one. In practice "
         "small steps add up in the first until the second jumps to the next mark.",
     ),
+    CONVERT,
     Exercise(
         4,
         "round_with_data",

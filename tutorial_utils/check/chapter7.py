@@ -8,18 +8,8 @@ from torch import Tensor
 
 from tutorial_utils.check.bugs_training import TEACHER_ANSWERS
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.stored_answers import TOP_ANSWERS
 from tutorial_utils.distillation.losses import attention_loss, distillation_loss
-
-
-def _soften_cases() -> list[Case]:
-    def case(what: str, logits: list, temperature: float) -> Case:
-        return Case(what, {"logits": torch.tensor(logits), "temperature": temperature})
-
-    return [
-        case("temperature 1", [[2.0, 1.0, 0.0]], 1.0),
-        case("a high temperature: nearly equal", [[4.0, 1.0, -2.0], [0.0, 3.0, 1.0]], 4.0),
-        case("a low temperature: nearly certain", [[1.0, 0.5, 0.0], [2.0, 2.5, 1.0]], 0.5),
-    ]
 
 
 def _loss_cases() -> list[Case]:
@@ -138,32 +128,7 @@ def _judge_features(answer: dict, student: Tensor, teacher: Tensor) -> tuple[str
 
 
 EXERCISES = (
-    Exercise(
-        7,
-        "soften",
-        _soften_cases,
-        lambda logits, temperature: F.softmax(logits / temperature, dim=1),
-        (
-            (
-                lambda logits, temperature: F.softmax(logits * temperature, dim=1),
-                "a higher temperature makes the probabilities more equal: divide by it",
-            ),
-            (
-                lambda logits, temperature: F.softmax(logits, dim=1) / temperature,
-                "these do not add up to 1: the temperature belongs inside the softmax",
-            ),
-            (
-                lambda logits, temperature: F.softmax(logits / temperature, dim=0),
-                "the classes are dimension 1: each row adds up to 1",
-            ),
-            (
-                lambda logits, temperature: F.log_softmax(logits / temperature, dim=1),
-                "these are logarithms of the probabilities",
-            ),
-        ),
-        after="The order of the classes stays, and their differences shrink. In practice 2 to 5 "
-        "show what the teacher knows about wrong classes.",
-    ),
+    TOP_ANSWERS,
     Exercise(
         7,
         "distillation_loss",

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tutorial_utils.check.bugs_measuring import RIGHT_ALONE
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.step_order import PRUNE_AND_QUANTIZE
 
 Models = dict[str, tuple[float, int]]
 
@@ -214,5 +214,5 @@ EXERCISES = (
         after="A uniform scale with an entropy coder is hard to beat. In practice formats for fast "
         "kernels have fixed bits, and entropy coding is for what is sent or stored.",
     ),
-    RIGHT_ALONE,
+    PRUNE_AND_QUANTIZE,
 )
