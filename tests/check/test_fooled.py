@@ -66,6 +66,13 @@ EQUIVALENT = {
         f"return {sign}(a[0] >= b[0] and a[1] <= b[1] and (a != b))": "as true or false as before"
         for sign in ("2 * ", "-")
     } | {"1 -> 0": "along a front, size and accuracy rise together"},
+    "time_to_answer": {
+        "1 -> 0": "the first of a call has come when it begins, so the loop takes it as well",
+    },
+    "answers_of_file": {
+        change: "a full batch is filled up with nothing"
+        for change in ("len(batch) < 8 -> len(batch) <= 8", "8 -> 9")
+    },
     "compress": {
         change: JUDGED
         for change in (

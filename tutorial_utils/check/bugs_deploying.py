@@ -37,6 +37,7 @@ def _cases() -> list[Case]:
         case("one batch", BATCH),
         case("two batches", 2 * BATCH),
         case("fewer than a batch", 3),
+        case("one image less than a batch", BATCH - 1),
         case("a last batch that is not full", 2 * BATCH + 5),
         case("images in channels_last", BATCH, torch.channels_last),
         case("all at once", BATCH + 1, torch.channels_last),
@@ -55,7 +56,8 @@ def _answers(
     answers = []
     for first in range(0, len(images), BATCH):
         batch = images[first : first + BATCH]
-        batch = torch.cat([batch, torch.zeros_like(images[:1]).repeat(BATCH - len(batch), 1, 1, 1)])
+        if len(batch) < BATCH:
+            batch = torch.cat([batch, torch.zeros(BATCH - len(batch), *images.shape[1:])])
         answer = run(batch.contiguous() if contiguous else batch)
         answers.append(answer.clone() if copied else answer)
     joined = torch.cat(answers)
