@@ -25,15 +25,15 @@ def test_every_step_has_a_box():
     assert set(strips._BOXES) == set(STEPS)
 
 
-def test_a_recipe_is_a_row_of_boxes_beside_its_name(axes):
-    left, _ = axes
-    lines = dict(
-        zip([t.get_text() for t in left.get_yticklabels()], left.get_yticks(), strict=True)
-    )
-    assert list(lines) == NAMES and sorted(lines.values()) == list(lines.values())
+def test_a_recipe_is_a_row_of_boxes_below_its_name(axes):
+    left, right = axes
+    above = {t.get_text(): t.get_position()[1] for t in left.texts if t.get_color() != "white"}
+    lines = dict(zip(NAMES, right.get_yticks(), strict=True))
+    assert sorted(lines.values()) == list(lines.values())
     for recipes in GROUPS.values():
         for name, recipe in recipes.items():
-            boxes = [box for box in left.patches if abs(box.get_y() + 0.38 - lines[name]) < 1e-6]
+            assert 0 < lines[name] - above[name] < 0.3
+            boxes = [box for box in left.patches if abs(box.get_y() + 0.11 - lines[name]) < 1e-6]
             assert len(boxes) == len(recipe)
             ends = [(box.get_x(), box.get_x() + box.get_width()) for box in boxes]
             assert all(end < start for (_, end), (start, _) in zip(ends, ends[1:], strict=False))
@@ -55,8 +55,8 @@ def test_boxes_say_the_options_and_their_text_fits(axes):
 
 
 def test_dots_and_interval_of_a_recipe_stand_in_its_line(axes):
-    left, right = axes
-    for i, line in enumerate(left.get_yticks()):
+    _, right = axes
+    for i, line in enumerate(right.get_yticks()):
         assert right.lines[i].get_xydata().tolist() == [[-i, line], [-i - 0.5, line]]
         (segment,) = right.collections[i].get_segments()
         assert segment.tolist() == [[-i - 1, line], [-i + 0.25, line]]
@@ -70,9 +70,10 @@ def test_stages_stand_in_columns_and_nothing_is_drawn_where_nothing_is_written()
     ]
     (ax,) = plotting.show_stages(stages).axes
     boxes = [
-        (int(box.get_x()), round(box.get_y() + 0.4), box.get_facecolor()) for box in ax.patches
+        (round(box.get_x(), 1), round(box.get_y() + 0.36), box.get_facecolor())
+        for box in ax.patches
     ]
-    assert [box[:2] for box in boxes] == [(0, 0), (1, 0), (2, 0), (1, 1)]
+    assert [box[:2] for box in boxes] == [(0, 0), (0.5, 0), (1.5, 0), (0.5, 1)]
     colours = [plt.matplotlib.colors.to_hex(colour) for *_, colour in boxes]
     assert colours[0] == colours[2] != colours[1] == ink(COLOURS["float"])
     assert colours[3] == ink(COLOURS["unstructured"])

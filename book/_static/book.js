@@ -12,19 +12,37 @@ document.addEventListener("DOMContentLoaded", () => {
     entry.setAttribute("role", "listitem");
   }
 
+  // Letters of a plot are 11 to 16 pixels high in its own size; at less than SMALLEST of it they are
+  // hard to read, so a wide plot keeps that size on a phone and scrolls.
+  const SMALLEST = 0.6;
+  for (const plot of document.querySelectorAll(".bd-article img.plot")) {
+    const enlarge = () => {
+      const width = Number(plot.getAttribute("width")) || plot.naturalWidth / 2;
+      plot.style.minWidth = `${Math.floor(SMALLEST * width)}px`;
+      const box = document.createElement("div");
+      box.className = "wide-figure";
+      plot.replaceWith(box);
+      box.append(plot);
+    };
+    if (plot.complete) enlarge();
+    else plot.addEventListener("load", enlarge, { once: true });
+  }
+
   // Keyboards reach what scrolls sideways, and screen readers say what it is.
+  const SCROLLING = { "pst-scrollable-table-container": "Table", "wide-figure": "Figure" };
   const markScrolling = () => {
     for (const box of document.querySelectorAll(
-      ".pst-scrollable-table-container, .bd-article pre, .bd-article mjx-container"
+      ".pst-scrollable-table-container, .wide-figure, .bd-article pre, .bd-article mjx-container"
     )) {
       const wide = box.scrollWidth > box.clientWidth + 1;
       box.classList.toggle("wide", wide);
       if (wide || box.scrollHeight > box.clientHeight + 1) box.setAttribute("tabindex", "0");
       else box.removeAttribute("tabindex");
-      if (!box.matches(".pst-scrollable-table-container")) continue;
+      const kind = [...box.classList].map((name) => SCROLLING[name]).find(Boolean);
+      if (!kind) continue;
       if (wide) {
         box.setAttribute("role", "region");
-        box.setAttribute("aria-label", "Table, scrolls sideways");
+        box.setAttribute("aria-label", `${kind}, scrolls sideways`);
       } else {
         box.removeAttribute("role");
         box.removeAttribute("aria-label");

@@ -15,23 +15,25 @@ from tutorial_utils.measuring import predict
 from tutorial_utils.models import load_baseline
 
 PAGE = (ROOT / "book" / "play.md").read_text(encoding="utf-8")
-STATIC = ROOT / "book" / "_static"
+PLAYERS = ROOT / "book" / "_static" / "players"
 
 
 def teacher():
-    text = (STATIC / "teacher.js").read_text(encoding="utf-8")
+    text = (PLAYERS / "teacher.js").read_text(encoding="utf-8")
     return json.loads(text.partition("window.TEACHER = ")[2].strip().rstrip(";"))
 
 
 def test_every_player_has_a_script_a_heading_and_a_picture_for_who_runs_no_scripts():
-    script = (STATIC / "players.js").read_text(encoding="utf-8")
+    scripts = {path.stem: path.read_text(encoding="utf-8") for path in PLAYERS.glob("*.js")}
+    small = re.search(r"const players = \{ (.*) \}", scripts["players"])[1].split(", ")
+    large = re.findall(r"MORE_PLAYERS \?\?= \{\}\)\.(\w+) =", "".join(scripts.values()))
     names = re.findall(r'data-player="(\w+)"', PAGE)
-    assert names == re.search(r"const players = \{ (.*) \}", script)[1].split(", ")
+    assert len(names) == 6 and sorted(names) == sorted(small + large)
     for part in PAGE.split("\n## ")[1:]:
-        assert re.search(r'data-player="\w+">\n\n\{\{ diagram_\w+ \}\}\n\n</div>', part)
-    for source in re.findall(r'src="\.\./_static/([\w.]+)"', PAGE):
-        assert (STATIC / source).exists()
-    assert "http" not in script.replace("http://www.w3.org/2000/svg", "")
+        picture = r"\{\{ (diagram_\w+|front_picture) \}\}"
+        assert re.search(rf'data-player="\w+">\n\n{picture}\n\n</div>', part)
+    for script in scripts.values():
+        assert "http" not in script.replace("http://www.w3.org/2000/svg", "")
 
 
 @pytest.mark.slow

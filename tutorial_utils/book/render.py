@@ -17,6 +17,7 @@ from tutorial_utils.book.drawing import diagram_names, read_diagram
 from tutorial_utils.book.exercises import page_from
 from tutorial_utils.book.figures import prepare_figures_
 from tutorial_utils.book.front import front_picture, headline
+from tutorial_utils.book.models import models_data
 from tutorial_utils.book.notebooks import (
     chapters,
     kept_results,
@@ -25,6 +26,7 @@ from tutorial_utils.book.notebooks import (
     write_notebook,
 )
 from tutorial_utils.book.overview import draw_map
+from tutorial_utils.book.slim import slim_
 from tutorial_utils.book.zoo import zoo_table
 from tutorial_utils.errors import InputError, suggest
 
@@ -61,6 +63,7 @@ def page_results(root: Path, notebooks: Iterable[Path]) -> dict[str, str]:
     if "combining" in results:
         results["headline"] = headline(results["combining"])
         results["front_picture"] = front_picture(results["combining"])
+        results["models_data"] = models_data(results)
     return results
 
 
@@ -118,6 +121,7 @@ def build(root: Path, notebooks: Path, html: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(without_colours(done.stderr.strip() or done.stdout))
+    slim_(source / "_build" / "html")
     if html.exists():
         shutil.rmtree(html)
     (source / "_build" / "html").rename(html)

@@ -23,22 +23,28 @@ class Stage(NamedTuple):
 def show_stages(stages: Sequence[Stage]) -> Figure:
     """A row of boxes for each stage, a column for each weight; zeros are pale, gaps stay empty.
 
+    Columns that hold nothing but a zero are half as wide: more room for the others on a phone.
+
     Args:
-        stages: with equally many texts each; the technique, a key of `COLOURS`, gives the colour,
-            and the note stands at the right end of the row.
+        stages: with equally many texts each; the technique, a key of `COLOURS`, gives the colour.
+            The title stands above the row, the note at its right end.
     """
-    n_columns = len(stages[0].texts)
-    figure, ax = plt.subplots(figsize=(9.5, 0.7 * len(stages)))
+    widths = [
+        0.5 if set(texts) <= {"0", ""} else 1
+        for texts in zip(*(s.texts for s in stages), strict=True)
+    ]
+    starts = [sum(widths[:column]) for column in range(len(widths) + 1)]
+    figure, ax = plt.subplots(figsize=(5.6, 0.95 * len(stages)))
     for line, (title, texts, technique, note) in enumerate(stages):
-        ax.text(-0.3, line, title, ha="right", va="center")
-        ax.text(n_columns + 0.3, line, note, va="center")
-        for column, text in enumerate(texts):
+        ax.text(0, line - 0.55, title, va="center")
+        ax.text(starts[-1], line - 0.55, note, va="center", ha="right")
+        for text, start, width in zip(texts, starts, widths, strict=False):
             if text:
                 colour = "#b0b0b0" if text == "0" and line == 0 else ink(COLOURS[technique])
-                corner = (column + 0.04, line - 0.4)
-                ax.add_patch(plt.Rectangle(corner, 0.92, 0.8, color=colour, linewidth=0))
-                ax.text(column + 0.5, line, text, ha="center", va="center", color="white",
-                        fontsize=9)  # fmt: skip
-    ax.set(xlim=(0, n_columns), ylim=(len(stages) - 0.5, -0.5))
+                corner = (start + 0.03, line - 0.36)
+                ax.add_patch(plt.Rectangle(corner, width - 0.06, 0.6, color=colour, linewidth=0))
+                ax.text(start + width / 2, line - 0.06, text, ha="center", va="center",
+                        color="white", fontsize=10, linespacing=1)  # fmt: skip
+    ax.set(xlim=(0, starts[-1]), ylim=(len(stages) - 0.7, -0.75))
     ax.axis("off")
     return figure

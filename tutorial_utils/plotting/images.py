@@ -34,7 +34,7 @@ def show_soft_targets(
         targets: by title, the probabilities (N, n_classes).
         classes: name of each class.
     """
-    size = (2 * len(images), 1.5 * (1 + len(targets)))
+    size = (5.6, 1.3 * (1 + len(targets)))
     figure, axes = plt.subplots(1 + len(targets), len(images), figsize=size, squeeze=False)
     for ax, image in zip(axes[0], images, strict=True):
         ax.imshow(image.permute(1, 2, 0).numpy())
@@ -44,5 +44,6 @@ def show_soft_targets(
         for ax, bars in zip(row, probabilities, strict=True):
             ax.bar(range(len(classes)), bars.tolist())
             ax.set(ylim=(0, 1), yticks=[0, 1])
-            ax.set_xticks(range(len(classes)), classes, fontsize=8)
+            ax.set_xticks(range(len(classes)), classes, fontsize=9)
+            ax.label_outer()
     return figure

@@ -32,7 +32,7 @@ def show_over_sparsity(
     ('accuracy', ['pruned', 'unpruned'])
     >>> plt.close(figure)
     """
-    size = (6.4, 0.6 + 2.1 * len(panels))
+    size = (5.4, 0.6 + 2.1 * len(panels))
     figure, axes = plt.subplots(len(panels), 1, sharex=True, figsize=size, squeeze=False)
     for ax, (label, curves) in zip(axes[:, 0], panels.items(), strict=True):
         for name, (x, values) in curves.items():

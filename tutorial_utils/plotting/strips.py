@@ -10,6 +10,8 @@ with requires_extra("plots"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_STEPS, _DOTS, _LINE = 3.8, 1.7, 0.55  # inches: width of steps and of dots, height of a recipe
+
 #: What is written into the box of a step, and the technique whose colour it has.
 _BOXES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "take_student": ("float", lambda options: options["model"].replace("resnet", "ResNet-")),
@@ -48,56 +50,59 @@ def show_recipes(
     intervals: Mapping[str, tuple[float, float]],
     costs: Mapping[str, str],
 ) -> Figure:
-    """One line for each recipe: its steps as boxes, its accuracy as dots, its costs as text.
+    """Each recipe by its name, below it its steps as boxes; its accuracy as dots, costs as text.
 
     Args:
         groups: by title, recipes by name, as for `recipes.compress`. No two have one name.
         points: by name of the recipe, the difference to the baseline in points, one for each seed.
         intervals: by name, (low, high) of the mean, in points.
-        costs: by name, a short text at the right end of the line.
+        costs: by name, a short text above the dots.
     """
-    n_lines = sum(len(recipes) + 1 for recipes in groups.values())
-    figure, (left, right) = plt.subplots(
-        1, 2, sharey=True, figsize=(10, 0.36 * n_lines + 0.6), width_ratios=[2, 1]
-    )
-    ticks, line = {}, 0
+    height = sum(0.45 + _LINE * len(recipes) for recipes in groups.values())
+    figure = plt.figure(figsize=(_STEPS + _DOTS, height + 0.6), layout="none")
+    left, right = (
+        figure.add_axes((x / (_STEPS + _DOTS), 0.6 / (height + 0.6), width / (_STEPS + _DOTS),
+                         height / (height + 0.6)), ylim=(height, 0))
+        for x, width in ((0, _STEPS), (_STEPS + 0.1, _DOTS - 0.2))
+    )  # fmt: skip
+    left.set_xlim(0, _STEPS)
+    left.axis("off")
+    lines, line = [], 0.0
     for title, recipes in groups.items():
+        line += 0.2
         left.text(0, line, title, weight="bold", va="center")
         for name, recipe in recipes.items():
-            line += 1
-            ticks[name] = line
+            line += _LINE
+            lines.append(line)
+            left.text(0, line - 0.27, name, va="center", fontsize=11)
             _draw_steps(left, line, recipe)
             _draw_points(right, line, points[name], intervals[name])
-            right.text(1.02, line, costs[name], va="center", fontsize=10,
+            right.text(1, line - 0.27, costs[name], va="center", ha="right", fontsize=11,
+                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
                        transform=right.get_yaxis_transform())  # fmt: skip
-        line += 1
-    left.set(yticks=list(ticks.values()), yticklabels=list(ticks), ylim=(line - 0.4, -0.7))
-    left.set(xlim=(0, 5.2), xticks=[])
-    left.grid(False)
-    left.tick_params(axis="y", length=0)
-    for side in ("left", "bottom"):
-        left.spines[side].set_visible(False)
+        line += 0.25
     right.axvline(0, color=COLOURS["float"], linewidth=1)
-    right.set_xlabel("points against the first row")
+    right.set(xlabel="points, against\nthe first row", yticks=lines, yticklabels=[])
     right.tick_params(axis="y", length=0)
+    right.spines["left"].set_visible(False)
     return figure
 
 
-def _draw_steps(ax: Axes, line: int, recipe: Sequence[tuple[str, dict]]) -> None:
+def _draw_steps(ax: Axes, line: float, recipe: Sequence[tuple[str, dict]]) -> None:
+    """Boxes that are as wide as their texts; a unit of the axes is an inch."""
     start = 0.0
     for name, options in recipe:
         technique, text_of = _BOXES[name]
-        text = text_of(options)
-        width = 0.3 + 0.085 * len(text)
+        look = {"va": "center", "color": "white", "fontsize": 10}
+        text = ax.text(start + 0.06, line, text_of(options), **look)
+        width = text.get_window_extent().width / ax.figure.dpi + 0.15
         box = {"facecolor": ink(COLOURS[technique]), "edgecolor": "none"}
-        ax.add_patch(plt.Rectangle((start, line - 0.38), width, 0.76, **box))
-        middle = {"ha": "center", "va": "center", "color": "white", "fontsize": 9}
-        ax.text(start + width / 2, line, text, **middle)
-        start += width + 0.06
+        ax.add_patch(plt.Rectangle((start, line - 0.11), width, 0.22, **box))
+        start += width + 0.04
 
 
 def _draw_points(
-    ax: Axes, line: int, points: Sequence[float], interval: tuple[float, float]
+    ax: Axes, line: float, points: Sequence[float], interval: tuple[float, float]
 ) -> None:
     ax.hlines(line, *interval, color="#999999", linewidth=2, zorder=1)
     ax.plot(points, [line] * len(points), "o", markersize=4, color="#333333", alpha=0.6)

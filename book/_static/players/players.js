@@ -1,4 +1,4 @@
-/* The players of the book: plain JavaScript, no server, no other file. Each replaces the diagram in
+/* The players of the book: plain JavaScript, no server. Each replaces the diagram in
  * its <div class="player" data-player="NAME">, starts in a state that teaches, says in words what it
  * shows, and can be used with the keyboard alone. */
 (() => {
@@ -23,7 +23,11 @@
     };
     input.addEventListener("input", () => { update(); change(); });
     update();
-    return { get value() { return +input.value; } };
+    return {
+      input,
+      get value() { return +input.value; },
+      set value(value) { input.value = value; update(); change(); },
+    };
   }
 
   function frame(box, name, height) {
@@ -229,10 +233,11 @@
     draw();
   }
 
+  // Larger players are files of their own, which add themselves to window.MORE_PLAYERS.
   const players = { ruler, clipping, temperature, sparsity };
-  const start = () => {
-    for (const box of document.querySelectorAll(".player[data-player]")) players[box.dataset.player](box);
-  };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  document.addEventListener("DOMContentLoaded", () => {
+    const all = { ...players, ...window.MORE_PLAYERS };
+    const tools = { make, range, frame, number };
+    for (const box of document.querySelectorAll(".player[data-player]")) all[box.dataset.player](box, tools);
+  });
 })();
