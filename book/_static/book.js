@@ -1,4 +1,8 @@
 /* What cannot be written in the pages: names for a few parts of the theme, and tables that scroll. */
+
+// Browsers let no page from disk read another one, so there a search cannot quote what it finds.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 document.addEventListener("DOMContentLoaded", () => {
   // The button says "Search Ctrl+K"; a name that says less than one sees confuses voice control.
   for (const button of document.querySelectorAll(".search-button-field, details.hide > summary")) {
