@@ -14,7 +14,7 @@ def plot_bars(ax: Axes, values: Mapping[str, float]) -> Axes:
     """One bar for each name, with the names standing upright below."""
     ax.bar(range(len(values)), list(values.values()))
     ax.set_xticks(range(len(values)), list(values))
-    ax.tick_params(axis="x", rotation=90, labelsize=8)
+    ax.tick_params(axis="x", rotation=90, labelsize=10)
     return ax
 
 
@@ -27,7 +27,7 @@ def plot_shares(ax: Axes, series: Mapping[str, Mapping[str, int]]) -> Axes:
         positions = [position + i * width for position in range(len(names))]
         ax.bar(positions, [values[name] / total for name in names], width, label=label)
     ax.set_xticks([position + 0.4 - width / 2 for position in range(len(names))], names)
-    ax.tick_params(axis="x", rotation=90, labelsize=8)
+    ax.tick_params(axis="x", rotation=90, labelsize=10)
     ax.set_ylabel("share of the total")
     ax.legend()
     return ax
