@@ -15,6 +15,7 @@ from papermill.cli import papermill
 
 from tutorial_utils.book.heads import answered, refresh
 from tutorial_utils.book.notebooks import (
+    book_notebooks,
     chapters,
     error_in,
     kept_results,
@@ -86,7 +87,7 @@ def names(source, context):
 def test_there_are_chapters_and_their_names_tell_what_they_are():
     assert CHAPTERS
     for path in PATHS:
-        assert re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem), path
+        assert re.fullmatch(r"\d\d_[a-z0-9_]+|your_model", path.stem), path
 
 
 def test_it_is_small_and_valid(path, notebook):
@@ -207,9 +208,10 @@ def test_every_parameter_is_declared_valid_and_read(path, notebook):
 
 def test_every_declaration_is_used():
     declarations = read_declarations(FOLDER)
-    declared = {name for path in CHAPTERS for name in read_parameters(path)}
+    notebooks = book_notebooks(FOLDER)
+    declared = {name for path in notebooks for name in read_parameters(path)}
     sections = [set(sections) for sections in declarations["profiles"].values()]
-    stems = {path.stem for path in CHAPTERS}
+    stems = {path.stem for path in notebooks}
     assert set().union(*sections) <= {"all"} | stems
     assert set(declarations["notebooks"]) <= stems
     assert {"dataset", "data_dir", "seed"} <= declared

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from tutorial_utils.book.exercises import exercise_from, has_answers
-from tutorial_utils.book.notebooks import chapters, read_notebook, write_notebook
+from tutorial_utils.book.notebooks import book_notebooks, chapters, read_notebook, write_notebook
 from tutorial_utils.book.repository import read_address
 from tutorial_utils.errors import InputError
 
@@ -131,7 +131,7 @@ def refresh(root: Path) -> dict[Path, NotebookNode]:
     """
     folder = root / "notebooks"
     result = {}
-    for path in [*chapters(folder), *chapters(folder / "solutions")]:
+    for path in [*book_notebooks(folder), *chapters(folder / "solutions")]:
         notebook = read_notebook(path)
         result[path] = with_head(notebook, path, root)
         if path.parent.name == "solutions":

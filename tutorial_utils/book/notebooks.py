@@ -37,21 +37,29 @@ def chapters(folder: Path) -> list[Path]:
     return [p for p in sorted(folder.glob("*.ipynb")) if re.fullmatch(r"\d\d_[a-z0-9_]+", p.stem)]
 
 
+def book_notebooks(folder: Path) -> list[Path]:
+    """Return the chapters of a folder, and the notebook for a reader's own network if it is there.
+
+    That one is a report and no chapter: it has no number and no exercises.
+    """
+    return [*chapters(folder), *(p for p in [folder / "your_model.ipynb"] if p.is_file())]
+
+
 def stored_notebooks(root: Path) -> list[Path]:
-    """Return the notebooks of a clone: chapters, solutions and exercises, no copies of a reader."""
+    """Return the notebooks of a clone, with solutions and exercises, without copies of a reader."""
     folder = root / "notebooks"
-    return [p for part in ("", "solutions", "exercises") for p in chapters(folder / part)]
+    return [p for part in ("", "solutions", "exercises") for p in book_notebooks(folder / part)]
 
 
 def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
-    """Return the notebooks that are meant; all chapters of the folder when no name is given.
+    """Return the notebooks that are meant; all of the folder when no name is given.
 
     Args:
         names: each a number (``3``), a stem (``03_post_training_quantization``) or a path, of a
             notebook or of a folder of them.
         folder: where the chapters are.
     """
-    found = [path for name in names for path in _named(name, folder)] or chapters(folder)
+    found = [path for name in names for path in _named(name, folder)] or book_notebooks(folder)
     if not found:
         raise InputError(f"{folder}: no notebook named NN_topic.ipynb in it")
     stems = [path.stem for path in found]
@@ -62,14 +70,16 @@ def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:
 
 
 def _named(name: str, folder: Path) -> list[Path]:
-    for path in chapters(folder):
-        if name == path.stem or (name.isdecimal() and int(name) == int(path.stem[:2])):
+    for path in book_notebooks(folder):
+        if name == path.stem or (name.isdecimal() and name.zfill(2) == path.stem[:2]):
             return [path]
     if name.endswith(".ipynb") and Path(name).is_file():
         return [Path(name).resolve()]
-    if inside := chapters(Path(name).resolve()):
+    if inside := book_notebooks(Path(name).resolve()):
         return inside
-    raise InputError(f"no notebook {name!r}{suggest(name, [p.stem for p in chapters(folder)])}")
+    raise InputError(
+        f"no notebook {name!r}{suggest(name, [p.stem for p in book_notebooks(folder)])}"
+    )
 
 
 def read_notebook(path: Path) -> NotebookNode:

@@ -20,7 +20,8 @@ _WORDS = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
-    "string": "a path",
+    "string": "a text",
+    "array": "a list of numbers",
     "null": "none",
 }
 
@@ -61,6 +62,8 @@ def parse_value(name: str, text: str, schema: dict) -> object:
         value = ast.literal_eval(text.capitalize() or "None")  # true and none, too
     except (ValueError, SyntaxError):
         value = text
+    if isinstance(value, tuple):  # 0.5, 0.5, 0.5
+        value = list(value)
     if value is not None and schema.get("format") == "path":
         return str(Path(text).expanduser().resolve())  # the kernel runs in another folder
     check_value(name, value, schema)
@@ -85,9 +88,10 @@ def check_value(name: str, value: object, schema: dict) -> None:
 def _expected(schema: dict) -> str:
     """What a schema allows, in words."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    first, *others = (_WORDS[kind] for kind in kinds)
-    words = {"minimum": "at least", "maximum": "at most"}
-    bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
+    words = _WORDS | ({"string": "a path"} if schema.get("format") == "path" else {})
+    first, *others = (words[kind] for kind in kinds)
+    limits = {"minimum": "at least", "maximum": "at most"}
+    bounds = [f"{word} {schema[key]}" for key, word in limits.items() if key in schema]
     return ", or ".join([" of ".join([first, *filter(None, [" and ".join(bounds)])]), *others])
 
 

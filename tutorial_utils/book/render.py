@@ -19,6 +19,7 @@ from tutorial_utils.book.figures import prepare_figures_
 from tutorial_utils.book.front import front_picture, headline
 from tutorial_utils.book.models import models_data
 from tutorial_utils.book.notebooks import (
+    book_notebooks,
     chapters,
     kept_results,
     read_notebook,
@@ -69,7 +70,7 @@ def page_results(root: Path, notebooks: Iterable[Path]) -> dict[str, str]:
 
 def readme_with_results(root: Path) -> str:
     """Return README.md as it should be, with the results of the stored notebooks."""
-    kept = kept_results(chapters(root / "notebooks"))
+    kept = kept_results(book_notebooks(root / "notebooks"))
     return fill_results((root / "README.md").read_text(encoding="utf-8"), kept)
 
 
@@ -89,12 +90,12 @@ def stage(root: Path, notebooks: Path, target: Path) -> None:
     (target / "notebooks").mkdir()
     # The page of a solution is where its exercise is, so that a link to that leads to the page.
     for folder, shown in ((".", "."), ("solutions", "exercises")):
-        for path in chapters(root / "notebooks" / folder):
+        for path in book_notebooks(root / "notebooks" / folder):
             executed = notebooks / folder / path.name
             page = page_from(read_notebook(executed if executed.exists() else path))
             write_notebook(prepare_figures_(page), target / "notebooks" / shown / path.name)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    kept = page_results(root, chapters(target / "notebooks"))
+    kept = page_results(root, book_notebooks(target / "notebooks"))
     config["sphinx"]["config"]["myst_substitutions"] = kept
     (target / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
 

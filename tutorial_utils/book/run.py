@@ -5,6 +5,7 @@ Papermill takes no environment and changes the folder of the whole process.
 """
 
 import asyncio
+import inspect
 import os
 import sys
 import time
@@ -30,6 +31,7 @@ from tutorial_utils.book.notebooks import (
 )
 from tutorial_utils.data.loading import load
 from tutorial_utils.models.baselines import check_baseline
+from tutorial_utils.own_model import bring
 
 Planned = dict[Path, dict[str, object]]
 
@@ -46,6 +48,8 @@ def check_data(planned: Planned, declarations: dict) -> None:
     loaded = {}
     for path, values in planned.items():
         values = read_parameters(path) | values
+        if "factory" in values:
+            bring(**{name: values[name] for name in inspect.signature(bring).parameters})
         if "dataset" not in values:
             continue
         arguments = tuple(values.get(name) for name in ("dataset", "data_dir", "n_train"))
@@ -117,6 +121,9 @@ def _run_one(path: Path, values: dict[str, object], out: Path, target: Path, *, 
         "TUTORIAL_UTILS_TRIES": str(claims.resolve().with_suffix(".tries")),
         "TUTORIAL_UTILS_CHANGED": ",".join(values),
     }
+    if "factory" in values:  # a module of the reader's, in the folder where the command was given
+        paths = [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     number, error = _execute(notebook, path.parent, environment, progress)
     if not error and count_claims(claims)["broken"]:
         number, error = n_cells, ["a claim does not hold, and the notebook caught its error"]

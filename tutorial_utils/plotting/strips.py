@@ -20,6 +20,7 @@ _BOXES: dict[str, tuple[str, Callable[[dict], str]]] = {
     "cut_channels": ("structured", lambda options: f"cut to {options['macs']:.0%}"),
     "cut_stage": ("structured", lambda options: f"cut {options['stage']}"),
     "prune_weights": ("unstructured", lambda options: f"{options['sparsity']:.0%} zeros"),
+    "to_bfloat16": ("ptq", lambda options: "bfloat16"),
     "quantize": ("ptq", lambda options: f"{options['n_bits']} bits"),
     "quantize_best": ("ptq", lambda options: f"{options['n_bits']} bits, GPTQ"),
     "train_quantized": (

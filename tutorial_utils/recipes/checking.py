@@ -33,7 +33,8 @@ OPTIONS: dict[str, Callable[[object], None]] = {
 }
 
 
-QUANTIZING = ("quantize", "quantize_best", "train_quantized")  # after which there is no gradient
+# What changes the numbers: afterwards there is no gradient, or a coarse one.
+QUANTIZING = ("to_bfloat16", "quantize", "quantize_best", "train_quantized")
 
 
 def check_recipe(recipe: Recipe) -> None:

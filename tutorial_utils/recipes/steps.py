@@ -15,6 +15,7 @@ from tutorial_utils.models.baselines import load_baseline
 from tutorial_utils.pruning.masks import Masks, apply_masks_, make_masks, prunable_layers
 from tutorial_utils.pruning.networks import prune_channels, prune_to_macs
 from tutorial_utils.pruning.schedules import keep_masked
+from tutorial_utils.quantization.half import Bfloat16
 from tutorial_utils.quantization.ptq import best_ptq, quantize_ptq
 from tutorial_utils.quantization.qat import finish_qat, prepare_qat
 from tutorial_utils.training.fitting import Loss, fit, smoothed_cross_entropy
@@ -109,6 +110,11 @@ def prune_weights(work: Compressed, setting: Setting, sparsity: float, scope: st
     return Compressed(model, masks)
 
 
+def to_bfloat16(work: Compressed, setting: Setting) -> Compressed:
+    """Store and compute in bfloat16 (see `quantization.Bfloat16`)."""
+    return Compressed(Bfloat16(work.model))
+
+
 def quantize(work: Compressed, setting: Setting, n_bits: int) -> Compressed:
     """Post-training quantization of the weights to `n_bits`, of the activations to 8 bits."""
     return Compressed(quantize_ptq(work.model, setting.calibration, n_bits=n_bits))
@@ -135,6 +141,7 @@ STEPS: dict[str, Callable[..., Compressed]] = {
     "cut_channels": cut_channels,
     "cut_stage": cut_stage,
     "prune_weights": prune_weights,
+    "to_bfloat16": to_bfloat16,
     "quantize": quantize,
     "quantize_best": quantize_best,
     "train_quantized": train_quantized,
