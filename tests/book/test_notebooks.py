@@ -222,6 +222,7 @@ def test_every_declaration_is_used():
 
 
 KEYWORDS = {"type", "enum", "minimum", "maximum", "format", "description"}
+KEYWORDS |= {"items", "minItems", "maxItems"}
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
