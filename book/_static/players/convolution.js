@@ -81,7 +81,7 @@
       grid(svg, 280, 26, 46, words(now > 2 ? found.qw : FILTER, now > 2), { title: now > 2 ? `weights, ${bits.value} bits` : "weights", colour: "--ptq" });
       const three = (values) => [0, 3, 6].map((i) => values.slice(i, i + 3));
       if (now > 3) {
-        grid(svg, 4, 202, 62, three(output.products.map((v) => number(v, 0))), { title: "products", colour: "--unstructured" });
+        grid(svg, 4, 202, 76, three(output.products.map((v) => number(v, 0))), { title: "products", colour: "--unstructured" });
         make(svg, "text", { x: 280, y: 130 }, "sum, 32 bits");
         make(svg, "text", { x: 280, y: 154, class: "sum" }, number(output.accumulator, 0));
       } else {
