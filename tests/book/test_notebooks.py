@@ -175,7 +175,17 @@ def test_a_chapter_begins_with_title_imports_and_parameters(path, notebook):
     install, imports, parameters = code_cells(notebook)[:3]
     assert install.id == "install", "make exercises"
     assert all(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.parse(imports.source).body)
+    assert "hide-input" in tags(imports)  # folded in the page: nobody reads them
     assert "parameters" in tags(parameters)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_tables_and_figures_are_shown_without_the_code_that_builds_them(path, notebook):
+    for cell in code_cells(notebook):
+        calls = [n.func for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call)]
+        if any(ast.unparse(call) == "plt.subplots" for call in calls):
+            teaches = any("perf_counter" in ast.unparse(call) for call in calls)
+            assert teaches or "hide-input" in tags(cell), cell.source
 
 
 def test_badges_first_cells_links_and_exercises_are_as_they_should_be():
