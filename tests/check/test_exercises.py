@@ -72,7 +72,7 @@ def to_mend(notebook):
 KINDS = ("easy", "middle", "open-ended", "find the bug", "compress a network")
 HEADING = re.compile(r"^## (\d+)\. .* \(([^(),]*)(?:, (\d+) minutes)?\)$", re.MULTILINE)
 # Sets of which each exercise has its minutes, and that let a network be compressed.
-WHOLE = {"03_post_training_quantization"}
+WHOLE = {"03_post_training_quantization", "09_deploying"}
 
 
 def headings(notebook):
@@ -89,6 +89,7 @@ def test_each_chapter_has_exercises_of_each_kind(path):
     assert [number for number, _, _ in found.values()] == [str(n + 1) for n in range(len(names))]
     kinds = {name: kind for name, (_, kind, _) in found.items()}
     wanted = set(KINDS) - {"easy"} if path.stem in WHOLE else {"middle", "find the bug"}
+    wanted -= {"open-ended"} if path.stem == "09_deploying" else set()  # but its file is
     assert wanted <= set(kinds.values()) <= set(KINDS)
     assert {n for n, kind in kinds.items() if kind == "find the bug"} == to_mend(notebook)
     assert {n for n, kind in kinds.items() if kind == "compress a network"} == set(names) & set(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tutorial_utils.check.bugs_deploying import ANSWERS_OF_FILE
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.scored_files import SHIP
 
 
 def _risk_cases() -> list[Case]:
@@ -168,4 +169,5 @@ EXERCISES = (
         "does not wait for answers, and p50 and p99 are read from many requests.",
     ),
     ANSWERS_OF_FILE,
+    SHIP,
 )
