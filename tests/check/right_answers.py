@@ -156,12 +156,6 @@ def gptq_like(weight, inputs, scale, qmin, qmax):
     return torch.tensor(best[1]).int()
 
 
-def schedule_by_cases(step, start, end, final):
-    if step <= start:
-        return 0
-    return np.float32(final * (1 - ((end - min(step, end)) / (end - start)) ** 3))
-
-
 def masks_by_heap(weights, sparsity):
     flat = [
         (abs(v), name, i) for name, w in weights.items() for i, v in enumerate(w.flatten().tolist())
@@ -187,11 +181,6 @@ def mask_by_norm(weight, inputs, sparsity):
         np.argpartition(scores, round(sparsity * len(scores)))[: round(sparsity * len(scores))]
     ] = False
     return mask.reshape(weight.shape)
-
-
-def taylor_by_einsum(weight, gradient):
-    axes = "oihw"[: weight.dim()]
-    return torch.einsum(f"{axes},{axes}->o", weight.double(), gradient.double()).square()
 
 
 def cut_by_repeating(weight, bias, following, keep):
@@ -461,6 +450,73 @@ def file_one_image_eight_times(run, images):
     return np.array(rows)
 
 
+def mask_by_rest(weight, mask, step, start, end, final):
+    """Only what is still there is ranked, and only what is missing goes."""
+    t = np.clip((step - start) / (end - start), 0, 1)
+    n_more = round(float(final * (1 - (1 - t) ** 3)) * weight.numel()) - int((~mask).sum())
+    kept = mask.flatten().tolist()
+    order = sorted(
+        (i for i, stays in enumerate(kept) if stays),
+        key=weight.abs().flatten().tolist().__getitem__,
+    )
+    for i in order[: max(0, n_more)]:
+        kept[i] = False
+    return np.array(kept).reshape(mask.shape)
+
+
+def groups_by_union(network):
+    parent = {}
+
+    def root(name):
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for name, (kind, inputs) in network.items():
+        parent[name] = name if kind == "conv" else root(inputs[0])
+        for other in inputs[1:]:
+            parent[root(other)] = root(name)
+    convs = [name for name, (kind, _) in network.items() if kind == "conv"]
+    return tuple({c for c in convs if root(c) == r} for r in {root(c) for c in convs})
+
+
+def block_of_new_layers(block, keep):
+    small = copy.deepcopy(block)
+    old = block.conv1
+    small.conv1 = torch.nn.Conv2d(old.in_channels, len(keep), 3, old.stride, 1, bias=False)
+    small.bn1 = torch.nn.BatchNorm2d(len(keep)).eval()
+    small.conv2 = torch.nn.Conv2d(len(keep), block.conv2.out_channels, 3, padding=1, bias=False)
+    small.conv1.weight.data = old.weight.data[keep]
+    small.conv2.weight.data = block.conv2.weight.data.index_select(1, keep)
+    cut = {n: v[keep] if v.dim() else v for n, v in block.bn1.state_dict().items()}
+    small.bn1.load_state_dict(cut)
+    return small
+
+
+def pack_in_numpy(q):
+    q = q.numpy().reshape(-1).astype(np.int64) % 16
+    q = np.append(q, [0] * (len(q) % 2))
+    return (q[::2] + 16 * q[1::2]).astype(np.uint8)
+
+
+def pack_by_loops(q):
+    values = [*q.flatten().tolist(), 0]
+    pairs = zip(values[::2], values[1::2], strict=False)
+    return torch.tensor([(a & 15) | ((b & 15) << 4) for a, b in pairs], dtype=torch.uint8)
+
+
+def bits_by_names(graph):
+    found = {}
+    for node in graph.graph.nodes:
+        if node.name.startswith(("conv2d", "linear")):
+            source = node.args[1]
+            is_integer = source.op == "call_function"
+            found[node.name] = (
+                round(math.log2(source.args[-2] - source.args[-3] + 1)) if is_integer else 32
+            )
+    return found
+
+
 RIGHT = {
     "accuracy_on": [accuracy_in_numpy],
     "integer_layer": [layer_by_simulation, layer_in_numpy],
@@ -486,10 +542,13 @@ RIGHT = {
     "convert": [converted_in_numpy, converted_by_asking_the_norm],
     "qat_step": [step_by_hand],
     "round_with_data": [gptq_like],
-    "cubic_sparsity": [schedule_by_cases],
+    "gradual_mask": [mask_by_rest],
     "global_masks": [masks_by_heap, masks_by_threshold],
     "mask_for_inputs": [mask_by_norm],
-    "taylor_scores": [taylor_by_einsum],
+    "channel_groups": [groups_by_union],
+    "cut_block": [block_of_new_layers],
+    "pack_int4": [pack_in_numpy, pack_by_loops],
+    "weight_bits": [bits_by_names],
     "remove_channels": [cut_by_repeating],
     "choose_widths": [widths_by_trying_all],
     "top_answers": [top_by_sorting, top_by_threshold],

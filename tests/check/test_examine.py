@@ -121,6 +121,20 @@ WRONG = {
         (".flatten(1).abs().amax(1)", ".abs().max()", "whole tensor"),
         (".clamp(qmin, qmax)", "", "clamp"),
     ],
+    "pack_int4": [
+        ("codes[0::2] | (codes[1::2] << 4)", "codes[1::2] | (codes[0::2] << 4)", "low four bits"),
+        (" & 15", "", "in use"),
+        ("q.flatten() & 15", "q.flatten() + 8", "another code"),
+        ("F.pad(q.flatten() & 15, (0, q.numel() % 2))", "(q & 15).flatten()[: q.numel() // 2 * 2]",
+         "add a 0"),
+        ("return codes[0::2] | (codes[1::2] << 4)", "return codes", "room for two"),
+    ],
+    "weight_bits": [
+        ("bits[node.name] = (high - low).bit_length()", "bits[node.name] = 8", "quant_min"),
+        ("node.args[1]", "node.args[0]", "args[1]"),
+        ("bits[node.name] = 32", "pass", "in float"),
+        ("(high - low).bit_length()", "(high - low).bit_length() + 1", "sixteen values"),
+    ],
     "keep_in_float": [
         (KNAPSACK, greedy("points_lost[name]"), "per byte"),
         (KNAPSACK, greedy("points_lost[name] / size_bytes[name]"), "in the way of a large one"),
@@ -158,12 +172,18 @@ WRONG = {
         ("q[i] = q[i].clamp(qmin, qmax)", "pass", None),
         ("return q.to", "return (q + 20).to", "clamp after each step"),
     ],
-    "cubic_sparsity": [
+    "gradual_mask": [
         ("(1 - t) ** 3", "(1 - t)", "straight line"),
         ("min(max((step - start) / (end - start), 0.0), 1.0)", "(step - start) / (end - start)",
          "stays where it is"),
         ("final - final * (1 - t) ** 3", "final * t**3", "slow first"),
         ("final - final * (1 - t) ** 3", "final * (1 - t) ** 3", "what is left"),
+        ("weight.abs() * mask", "weight.abs()", "goes first"),
+        ("new = mask.clone()", "new = torch.ones_like(mask)\n    weight = weight * 1",
+         "removed stays removed"),
+        ("* weight.numel())", "* weight.numel()) + int((~mask).sum())", "not those that go now"),
+        ("new = mask.clone()", "new = mask", None),
+        ("round(", "int(", "rounded, and how"),
     ],
     "global_masks": [
         ("round(sparsity * len(scores))", "int(sparsity * len(scores))", "are False, 16 expected"),
@@ -180,11 +200,23 @@ WRONG = {
         ("= False", "= False\n    mask = ~mask", None),
         ("round(sparsity * weight.numel())", "1", "count"),
     ],
-    "taylor_scores": [
-        (".flatten(1).sum(1) ** 2", ".square().flatten(1).sum(1)", "sum over the channel first"),
-        (" ** 2", "", "square the sum"),
-        (" ** 2", ".abs()", None),
-        (".flatten(1).sum(1)", ".transpose(0, 1).flatten(1).sum(1)", "a channel is an output"),
+    "channel_groups": [
+        ('if kind == "add":', 'if kind == "none":', "both sides"),
+        ("groups = [g for g in groups if g not in tied] + [sum(tied, [])]",
+         "groups += [sum(tied, [])]", None),
+        ("source[name] = source[inputs[0]]",
+         'source[name] = source[inputs[0]] if kind == "add" else name', "hands the channels on"),
+        ("any(source[i] in g for i in inputs)", "source[inputs[0]] in g", None),
+    ],
+    "cut_block": [
+        ("small.bn1.running_mean = block.bn1.running_mean[keep]",
+         "small.bn1.running_mean = block.bn1.running_mean[: len(keep)]", None),
+        ("getattr(block.bn1, name)[keep]", "getattr(block.bn1, name)[: len(keep)]", "all four"),
+        ("block.conv2.weight[:, keep]", "block.conv2.weight[:, : len(keep)]", "other channels"),
+        ("return small", "return block", "nothing is removed"),
+        ("return small", "gone = [c for c in range(block.conv1.out_channels) if c not in "
+         "keep.tolist()]\n    small = copy.deepcopy(block)\n    small.conv2.weight.data[:, gone] "
+         "= 0\n    return small", "zeros are no cut"),
     ],
     "remove_channels": [
         ("by_channel.reshape(shape)", "following", "still reads all"),
@@ -511,10 +543,11 @@ def test_nothing_of_the_reader_changes():
 
 
 def test_a_message_names_case_input_expectation_and_answer():
-    text = examine(check.EXERCISES["cubic_sparsity"], lambda *args: 0.5).text
-    assert re.search(r"case 1 of 6, the first step of the schedule", text)
+    text = examine(check.EXERCISES["gradual_mask"], lambda weight, mask, *_: ~mask).text
+    assert re.search(r"case 1 of 7, the first step of the schedule", text)
     assert "  step = 10" in text and "  final = 0.8" in text
-    assert "  expected: 0\n" in text and "  yours: 0.5\n" in text
+    assert "  expected: mask (5, 8), 40 of 40 True\n" in text
+    assert "  yours: mask (5, 8), 0 of 40 True\n" in text
 
 
 def test_a_check_is_called_like_its_exercise_and_documented():

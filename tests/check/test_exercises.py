@@ -103,6 +103,14 @@ def test_the_recommended_minutes_stand_at_each_exercise(path):
     assert path.stem not in WHOLE or all(minutes)
 
 
+def test_a_solution_explains_itself(path):
+    """What the idea is, why the alternatives fail, what it costs for a large network."""
+    notebook = read_notebook(path)
+    for name, at in solutions(notebook).items() if path.stem in WHOLE else ():
+        found = re.findall(r"^    # (Idea|Alternatives|Cost): ", notebook.cells[at].source, re.M)
+        assert found == ["Idea", "Alternatives", "Cost"], name
+
+
 def test_every_solution_prints_what_is_stored(path):
     notebook = read_notebook(path)
     run_all(notebook)

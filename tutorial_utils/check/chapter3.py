@@ -10,6 +10,7 @@ from tutorial_utils import quantization
 from tutorial_utils.check.bugs_measuring import ACTIVATION_RANGE
 from tutorial_utils.check.byte_budget import KEEP_IN_FLOAT
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.graphs import PACK_INT4, WEIGHT_BITS
 from tutorial_utils.check.scored_networks import QUANTIZE_TO_BUDGET
 
 Folded = tuple[Tensor, Tensor]
@@ -170,5 +171,7 @@ EXERCISES = (
     ),
     KEEP_IN_FLOAT,
     ACTIVATION_RANGE,
+    PACK_INT4,
+    WEIGHT_BITS,
     QUANTIZE_TO_BUDGET,
 )

@@ -3,33 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from tutorial_utils.check.blocks import CHANNEL_GROUPS, CUT_BLOCK
 from tutorial_utils.check.bugs_training import REMOVE_DEAD_UNITS
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.check.widths import CHOOSE_WIDTHS
-from tutorial_utils.pruning.channels import channel_scores, remove_channels
+from tutorial_utils.pruning.channels import remove_channels
 
 Cut = tuple[Tensor, Tensor, Tensor]
-
-
-def _taylor_cases() -> list[Case]:
-    generator = torch.Generator().manual_seed(0)
-
-    def case(what: str, *shape: int) -> Case:
-        args = {name: torch.randn(*shape, generator=generator) for name in ("weight", "gradient")}
-        return Case(what, args)
-
-    return [
-        case("a linear layer", 3, 2),
-        case("a square matrix", 3, 3),
-        case("a convolution", 4, 4, 3, 3),
-    ]
-
-
-def _taylor(weight: Tensor, gradient: Tensor) -> Tensor:
-    layer = nn.Linear(1, 1, bias=False)
-    layer.weight = nn.Parameter(weight)
-    layer.weight.grad = gradient
-    return channel_scores(layer, criterion="taylor")
 
 
 def _cut_cases() -> list[Case]:
@@ -90,36 +70,7 @@ def _columns_interleaved(weight: Tensor, bias: Tensor, following: Tensor, keep: 
 
 
 EXERCISES = (
-    Exercise(
-        6,
-        "taylor_scores",
-        _taylor_cases,
-        _taylor,
-        (
-            (
-                lambda weight, gradient: (weight * gradient).square().flatten(1).sum(1),
-                "sum over the channel first, then square: removing a channel removes all of it",
-            ),
-            (
-                lambda weight, gradient: (weight * gradient).flatten(1).sum(1),
-                "gains and losses both count: square the sum",
-            ),
-            (
-                lambda weight, gradient: (weight * gradient).flatten(1).sum(1).abs(),
-                "the score is the square of the sum, not its absolute value",
-            ),
-            (
-                lambda weight, gradient: (weight * gradient).transpose(0, 1).flatten(1).sum(1) ** 2,
-                "a channel is an output: sum over every dimension but the first",
-            ),
-            (
-                lambda weight, gradient: (weight * gradient).flatten(1).mean(1) ** 2,
-                "a sum, not a mean: a large channel costs more when it goes",
-            ),
-        ),
-        after="In practice the score is averaged over several batches, and over all layers that "
-        "share the channel.",
-    ),
+    CHANNEL_GROUPS,
     Exercise(
         6,
         "remove_channels",
@@ -141,4 +92,5 @@ EXERCISES = (
     ),
     CHOOSE_WIDTHS,
     REMOVE_DEAD_UNITS,
+    CUT_BLOCK,
 )
