@@ -19,7 +19,7 @@ from tutorial_utils.models import load_baseline
 
 
 class Parts(NamedTuple):
-    """Images for training, for choosing, and for the last measurement: splits or `DataLoader`s."""
+    """Images for training, for choosing and for the last measurement: each a split or a loader."""
 
     train: Dataset | Split | LabelledBatches
     val: Split | LabelledBatches
