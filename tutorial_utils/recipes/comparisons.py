@@ -58,7 +58,17 @@ SMALL: dict[str, Recipe] = {
     "cut ResNet-8 + KD + QAT": [_SMALL, _NARROW, _TAUGHT_FIRST, _int4(1, 0.02, taught=True)],
 }
 
-TABLES = {"large": LARGE, "small": SMALL}
+# Is it worth going on? Twice as many, for the smallest network and for its control.
+_LONGER: Step = ("train", {"epochs": 8, "lr": 0.1})
+_TAUGHT_LONGER: Step = ("distil", {"epochs": 8, "lr": 0.1})
+
+LONG: dict[str, Recipe] = {
+    "cut ResNet-8, trained on for longer": [_SMALL, _NARROW, _LONGER],
+    "cut ResNet-8 + longer KD": [_SMALL, _NARROW, _TAUGHT_LONGER],
+    "cut ResNet-8 + longer KD + GPTQ": [_SMALL, _NARROW, _TAUGHT_LONGER, _GPTQ4],
+}
+
+TABLES = {"large": LARGE, "small": SMALL, "long": LONG}
 
 ORDERS: dict[str, Recipe] = {
     "cut, distil, round": [_SMALL, _NARROW, _DISTIL, _INT4],
