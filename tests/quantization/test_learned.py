@@ -156,6 +156,56 @@ def test_the_gradient_of_a_scale_is_divided_by_the_root_of_its_sum():
     assert gradient(400) == pytest.approx(10 * gradient(4), rel=1e-4)  # 100 terms, root of 100
 
 
+def learned_layer(gamma):
+    """A convolution with its batch norm, whose channels have the factors `gamma`."""
+    torch.manual_seed(0)
+    conv, bn = nn.Conv2d(3, len(gamma), 3, bias=False), nn.BatchNorm2d(len(gamma), momentum=1.0)
+    bn.weight.data = torch.tensor(gamma)
+    quantizer = LearnedFakeQuantize.with_args(
+        observer=MovingAveragePerChannelMinMaxObserver,
+        quant_min=-2,
+        quant_max=1,
+        dtype=torch.int8,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+    )
+    layer = ConvBN(conv, bn, quantizer())
+    layer.eval()(torch.zeros(1, 3, 8, 8))  # makes the scales
+    return layer
+
+
+def test_in_training_a_layer_computes_what_it_will_compute_with_these_statistics():
+    layer, x = learned_layer([0.1, 1.0, 7.0, -0.5]), torch.randn(400, 3, 8, 8)
+    with torch.no_grad():
+        training = layer.train()(x)  # the momentum of 1 makes these the stored statistics
+        deployed = layer.eval()(x)
+    torch.testing.assert_close(training, deployed, rtol=1e-3, atol=1e-3)
+
+
+def test_the_integers_do_not_follow_the_statistics():
+    # With a scale for the folded weight, a larger variance would make the weights small against it.
+    layer = learned_layer([0.1, 1.0, 7.0, -0.5])
+    with torch.no_grad():
+        first = layer.rounded_weight()
+        layer.bn.running_var.mul_(100)
+        later = layer.rounded_weight()
+    assert first.abs().amax() > 0
+    torch.testing.assert_close(later * 10, first, rtol=1e-3, atol=1e-6)
+
+
+def test_scale_and_weight_learn_at_one_rate_whatever_batch_norm_multiplies_with():
+    x, labels = torch.randn(64, 3, 8, 8), torch.arange(64) % 4
+    rates = []
+    for gamma, variance in ((1.0, 1.0), (1.0, 100.0)):
+        layer = learned_layer(4 * [gamma])
+        layer.bn.running_var.fill_(variance)
+        torch.nn.functional.cross_entropy(layer.train()(x).mean((2, 3)), labels).backward()
+        scale, weight = layer.weight_fake_quant.scale, layer.conv.weight
+        of_scale, of_weight = ((v.grad.norm() / v.detach().norm()).item() for v in (scale, weight))
+        rates.append(of_scale / of_weight)
+    assert rates[1] == pytest.approx(rates[0], rel=1e-3)
+
+
 @pytest.mark.parametrize("quantize", ["ptq", "qat"])
 def test_single_layers_have_their_own_bits(trained, quantize):
     model, x, _ = trained

@@ -17,7 +17,7 @@ from tutorial_utils.quantization.ptq import best_ptq, quantize_ptq
 from tutorial_utils.quantization.qat import finish_qat, freeze_late_, prepare_qat
 from tutorial_utils.training.fitting import fit, seed_everything, smoothed_cross_entropy
 
-EPOCHS = 1  # of 20,000 images
+EPOCHS = 3  # of 20,000 images
 EDGES = {"conv": 8, "fc": 8}
 PTQ = {
     "PTQ min-max, 4 bits": (quantize_ptq, 4),
@@ -33,7 +33,6 @@ QAT = {
     "without learned scales": (PREPARE | {"learned_scales": False}, FIT),
     "without 8 bits in the first and last layer": (PREPARE | {"other_bits": {}}, FIT),
     "without freezing late": (PREPARE, FIT | {"on_step": None}),
-    "a third of the learning rate": (PREPARE, FIT | {"lr": 0.01}),
 }
 
 
@@ -74,7 +73,7 @@ def _measure(model: nn.Module | GraphModule, data: Dataset) -> Row:
 
 STUDY = Study(
     name="qat",
-    about="ResNet-8 on scene digits, one epoch of fine-tuning with the quantizer in the loop.",
+    about="ResNet-8 on scene digits, three epochs of training with the quantizer in the loop.",
     arms=("float32", *PTQ, *QAT),
     run=run,
 )

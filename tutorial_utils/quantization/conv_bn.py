@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from tutorial_utils.errors import InputError
+from tutorial_utils.quantization.quantizers import LearnedFakeQuantize
 
 ops = torch.ops.aten
 
@@ -44,8 +45,15 @@ class ConvBN(nn.Module):
         conv, bn = self.conv, self.bn
         shared = (conv.stride, conv.padding, conv.dilation, conv.groups)
         if not self.training or self.frozen:
-            weight = self.weight_fake_quant(self.folded_weight())
-            return F.conv2d(x, weight, self.folded_bias(), *shared)
+            return F.conv2d(x, self.rounded_weight(), self.folded_bias(), *shared)
+        if self.learns_scales():
+            # The scale of a weight without its factor: both then learn at one rate, and the scale
+            # need not follow the factor, which moves with the statistics. (ResNet-8, 2 bits, seed
+            # 0, validation: 94.7 % after an epoch, 96.0 after five; with the scale of the folded
+            # weight 93.6, and then worse from epoch to epoch, up to divergence.)
+            sign = torch.where(self.factor().detach() < 0, -1.0, 1.0).reshape(-1, 1, 1, 1)
+            weight = self.weight_fake_quant(conv.weight * sign) * sign
+            return bn(F.conv2d(x, weight, conv.bias, *shared))
         # The factor goes into the weight and out again; straight through the rounding between the
         # two their gradients cancel, so neither is computed.
         factor = self.factor().detach()
@@ -54,6 +62,17 @@ class ConvBN(nn.Module):
         weight = self.weight_fake_quant(conv.weight * factor.reshape(-1, 1, 1, 1))
         out = F.conv2d(x, weight, None, *shared) * (1 / factor).reshape(1, -1, 1, 1)
         return bn(out if conv.bias is None else out + conv.bias.reshape(1, -1, 1, 1))
+
+    def learns_scales(self) -> bool:
+        """Whether each channel has a scale of its own that is trained."""
+        quantizer = self.weight_fake_quant
+        return isinstance(quantizer, LearnedFakeQuantize) and quantizer.is_per_channel
+
+    def rounded_weight(self) -> Tensor:
+        """Weight with the batch norm folded in, fake-quantized."""
+        if self.learns_scales():
+            return self.weight_fake_quant(self.folded_weight(), self.factor().abs())
+        return self.weight_fake_quant(self.folded_weight())
 
     def factor(self) -> Tensor:
         """What batch norm multiplies each channel with, shape (n_channels,)."""
@@ -143,6 +162,9 @@ def fold_conv_bn(graph_module: GraphModule) -> GraphModule:
                 module.weight, module.bias = (
                     nn.Parameter(value) for value in (module.folded_weight(), module.folded_bias())
                 )
+                if module.learns_scales():
+                    quantizer = module.weight_fake_quant
+                    quantizer.set_scale(quantizer.calculate_qparams()[0] * module.factor().abs())
             with graph.inserting_before(node):
                 weight = graph.get_attr(f"{name}.weight")
                 if not isinstance(module.weight_fake_quant, nn.Identity):

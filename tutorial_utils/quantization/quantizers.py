@@ -61,19 +61,31 @@ class LearnedFakeQuantize(TrainedFakeQuantize):
         scale = self.scale.detach().clamp(min=EPS)
         return scale, torch.zeros_like(scale, dtype=torch.int32)
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """What the layer computes with."""
+    def set_scale(self, scale: Tensor) -> None:
+        """Start from these scales: one for each output channel, or one."""
+        del self.scale
+        self.scale = nn.Parameter(scale.detach().clone().reshape(-1))
+
+    def forward(self, weight: Tensor, factor: Tensor | None = None) -> Tensor:
+        """What the layer computes with.
+
+        Args:
+            weight: (n_out, ...).
+            factor: (n_out,), not negative, by which weight and scales are multiplied, where the
+                scales are those of weights without it (see `ConvBN`).
+        """
         channels = weight.flatten(1) if self.is_per_channel else weight.reshape(1, -1)
         if not isinstance(self.scale, nn.Parameter):
             first = first_scale(channels.detach(), (self.quant_max + 1).bit_length())
-            del self.scale
-            self.scale = nn.Parameter(first)
+            self.set_scale(first if factor is None else first / factor.detach().clamp(min=EPS))
         scale = (self.scale.detach() if self.frozen else self.scale).clamp(min=EPS)
         if scale.requires_grad:
             # A scale's gradient is a sum over a channel, a weight's is not. Divided by the root
             # of that sum's length and range, both learn at one rate (section 2.2 of the paper).
             share = 1 / math.sqrt(channels.shape[1] * self.quant_max)
             scale.register_hook(lambda gradient: gradient * share)
+        if factor is not None:
+            scale = (scale * factor).clamp(min=EPS)
         axis = 0 if self.is_per_channel else None
         return learned_fake_quantize(weight, scale, self.quant_min, self.quant_max, axis)
 
