@@ -18,6 +18,9 @@ from tutorial_utils.quantization.qat import finish_qat, freeze_late_, prepare_qa
 from tutorial_utils.training.fitting import fit, seed_everything, smoothed_cross_entropy
 
 EPOCHS = 3  # of 20,000 images
+# Chosen with seed 0 on the validation images, for the float model and for two bits: 95.9 and 95.5 %
+# with a rate of 0.01, 96.1 and 95.7 % with this one.
+LR = 0.03
 EDGES = {"conv": 8, "fc": 8}
 PTQ = {
     "PTQ min-max, 4 bits": (quantize_ptq, 4),
@@ -26,12 +29,11 @@ PTQ = {
     "PTQ best, 2 bits": (best_ptq, 2),
 }
 PREPARE = {"n_bits": 2, "learned_scales": True, "other_bits": EDGES}
-FIT = {"lr": 0.03, "on_step": freeze_late_}
+FIT = {"lr": LR, "on_step": freeze_late_}
 QAT = {
     "QAT, 4 bits": (PREPARE | {"n_bits": 4}, FIT),
     "QAT, 2 bits": (PREPARE, FIT),
     "without learned scales": (PREPARE | {"learned_scales": False}, FIT),
-    "without 8 bits in the first and last layer": (PREPARE | {"other_bits": {}}, FIT),
     "without freezing late": (PREPARE, FIT | {"on_step": None}),
 }
 
@@ -58,7 +60,7 @@ def _control(seed: int) -> nn.Module:
     """The float model, trained on as long as the quantized ones."""
     data = load("digits")
     model = copy.deepcopy(load_baseline("resnet8", data))
-    _fit(model, data, seed, lr=0.01)
+    _fit(model, data, seed, lr=LR)
     return model
 
 
