@@ -5,9 +5,9 @@ import pytest
 
 from tutorial_utils import plotting
 from tutorial_utils.plotting import COLOURS, Stage, ink, strips
-from tutorial_utils.recipes import LARGE, SMALL, STEPS
+from tutorial_utils.recipes import LARGE, LONG, SMALL, STEPS
 
-GROUPS = {"ResNet-20": LARGE, "ResNet-8": SMALL}
+GROUPS = {"ResNet-20": LARGE, "ResNet-8": SMALL, "longer": LONG}
 NAMES = [name for recipes in GROUPS.values() for name in recipes]
 
 

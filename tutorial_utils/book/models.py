@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tutorial_utils.book.front import parse_table, technique
 from tutorial_utils.errors import InputError
 from tutorial_utils.plotting import technique_of
-from tutorial_utils.recipes import LARGE, SMALL, describe
+from tutorial_utils.recipes import TABLES, describe
 
 # Tables that notebooks keep: the chapter that has it, and the technique that it is about.
 _TABLES = {
@@ -18,6 +18,7 @@ _TABLES = {
     "distillation": ("07_knowledge_distillation", "distillation"),
     "combining": ("08_combining", "combined"),
 }
+_RECIPES = {name: recipe for recipes in TABLES.values() for name, recipe in recipes.items()}
 _UNTOUCHED = re.compile(r"(float32|ResNet-\d+)(,.*)?$|.*\bcontrol\b")
 
 
@@ -64,7 +65,7 @@ def _model(row: dict[str, str], key: str) -> dict:
         raise InputError(f"the table {key!r}: expected columns accuracy and file, got {list(row)}")
     ms = _cell(row, "ms, batch 64")
     page, default = _TABLES[key]
-    recipe = (LARGE | SMALL).get(name) if key == "combining" else None
+    recipe = _RECIPES.get(name) if key == "combining" else None
     value, *interval = [float(figure) for figure in re.findall(r"[\d.]+", accuracy)]
     low, high = interval if len(interval) == 2 else (None, None)
     return {
