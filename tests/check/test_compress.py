@@ -6,6 +6,7 @@ A new one belongs into LAZY and BEST, and into WRONG with what goes wrong only t
 import copy
 import json
 
+import compressed_recipes as recipes
 import pytest
 import torch
 from click.testing import CliRunner
@@ -96,19 +97,36 @@ WRONG = {
         (lambda m, c, v, b: quantize_ptq(m, c, n_bits=3, skip="fc"), "which layer loses most"),
         (answers_zero, "little better than guessing"),
     ],
+    "teach": [
+        (recipes.forgetful, "little better than guessing"),
+        (recipes.cut_too_little, "does not keep to the budget"),
+        (recipes.alone, "an answer to each of them"),
+    ],
+    "combine": [
+        (recipes.eight_bits, "a halving of the file is worth three"),
+        (recipes.simply_three_bits, "before you compress less"),
+        (recipes.simply_two_bits, "little better than guessing"),
+        (recipes.half_zeros, "does not keep to the budget"),
+    ],
     "ship": WRONG_FILES,
 }  # fmt: skip
 LAZY = {
     "quantize_to_budget": lambda m, c, v, b: quantize_ptq(m, c, n_bits=3),
+    "teach": recipes.alone,
+    "combine": recipes.eight_bits,
     "ship": float_file,
 }
 BEST = {
     "quantize_to_budget": lambda m, c, v, b: best_ptq(m, c, n_bits=3, skip=("conv", "fc")),
+    "teach": recipes.taught,
+    "combine": recipes.two_bits,
     "ship": signed_onnx_file,
 }
 # Right answers of another kind than the solution.
 RIGHT = {
     "quantize_to_budget": [lambda m, c, v, b: quantize_ptq(m, c, n_bits=3, skip="conv")],
+    "teach": [recipes.with_hard_answers],
+    "combine": [recipes.three_bits],
     "ship": [int8_file, int8_onnx_file],
 }
 

@@ -72,7 +72,12 @@ def to_mend(notebook):
 KINDS = ("easy", "middle", "open-ended", "find the bug", "compress a network")
 HEADING = re.compile(r"^## (\d+)\. .* \(([^(),]*)(?:, (\d+) minutes)?\)$", re.MULTILINE)
 # Sets of which each exercise has its minutes, and that let a network be compressed.
-WHOLE = {"03_post_training_quantization", "09_deploying"}
+WHOLE = {
+    "03_post_training_quantization",
+    "07_knowledge_distillation",
+    "08_combining",
+    "09_deploying",
+}
 
 
 def headings(notebook):

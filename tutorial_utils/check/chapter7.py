@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tutorial_utils.check.bugs_training import TEACHER_ANSWERS
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.scored_recipes import TEACH
 from tutorial_utils.check.stored_answers import TOP_ANSWERS
 from tutorial_utils.distillation.losses import attention_loss, distillation_loss
 
@@ -168,4 +169,5 @@ EXERCISES = (
         observe=_loss_and_gradients,
     ),
     TEACHER_ANSWERS,
+    TEACH,
 )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.scored_recipes import COMBINE
 from tutorial_utils.check.step_order import PRUNE_AND_QUANTIZE
 
 Models = dict[str, tuple[float, int]]
@@ -215,4 +216,5 @@ EXERCISES = (
         "kernels have fixed bits, and entropy coding is for what is sent or stored.",
     ),
     PRUNE_AND_QUANTIZE,
+    COMBINE,
 )
