@@ -20,6 +20,9 @@ class _Loader:
         for index in torch.randperm(len(self.labels), generator=generator).split(8):
             yield self.inputs[index], self.labels[index]
 
+    def __repr__(self) -> str:
+        return f"a loader of {len(self.labels)} images, in batches of 8, shuffled"
+
     def __eq__(self, other: object) -> bool:  # going through it is no change
         return isinstance(other, _Loader) and torch.equal(self.inputs, other.inputs)
 
