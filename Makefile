@@ -6,11 +6,18 @@ RUN = .venv/bin/python -m
 
 book: .venv/installed
 	$(RUN) tutorial_utils run
+	$(RUN) tutorial_utils run notebooks/pages --out _build/notebooks/pages
 	$(RUN) tutorial_utils run notebooks/solutions --jobs 2 --out _build/notebooks/solutions
 	$(RUN) tutorial_utils book --executed
 
 html: .venv/installed
 	$(RUN) tutorial_utils book
+
+pdf: .venv/installed
+	$(RUN) tutorial_utils pdf
+
+links: .venv/installed
+	$(RUN) tutorial_utils links
 
 test: .venv/installed
 	$(RUN) ruff check .
@@ -63,4 +70,4 @@ clean:
 	$(RUN) pip install -r requirements-book.txt -c $(CONSTRAINTS) -e .
 	@touch $@
 
-.PHONY: book html test quick test-site smoke fooled results exercises address progress baselines evidence zoo clean
+.PHONY: book html pdf links test quick test-site smoke fooled results exercises address progress baselines evidence zoo clean

@@ -16,7 +16,9 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
     for path in PACKAGE.rglob("*.py")
 }
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = [
+    p for part in ("", "pages") for p in sorted((ROOT / "notebooks" / part).glob("*.ipynb"))
+]
 
 
 def imports_of(source):

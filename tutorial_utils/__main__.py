@@ -210,5 +210,29 @@ def book(executed: bool) -> None:
     click.echo(f"open {page}")
 
 
+@main.command()
+def links() -> None:
+    """Follow every link that leads out of the book, and list those that are broken."""
+    from tutorial_utils.book.links import broken_links
+    from tutorial_utils.book.notebooks import find_root
+
+    root = find_root()
+    for line in (found := broken_links(root, root / "_build" / "links")):
+        click.echo(line)
+    if found:
+        raise SystemExit(1)
+
+
+@main.command()
+def pdf() -> None:
+    """Print the rendered book into one PDF, where Chromium is installed."""
+    from tutorial_utils.book.notebooks import find_root
+    from tutorial_utils.book.pdf import page_names, write_pdf
+
+    root = find_root()
+    html = root / "_build" / "html"
+    click.echo(write_pdf(html, page_names(root), html / "book.pdf"))
+
+
 if __name__ == "__main__":
     main()

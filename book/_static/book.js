@@ -12,6 +12,21 @@ document.addEventListener("DOMContentLoaded", () => {
     button.setAttribute("aria-label", "Color mode: light, dark or system settings");
   }
 
+  // A definition stays within the window, and Escape closes it.
+  for (const term of document.querySelectorAll("a.term")) {
+    const place = () => {
+      term.classList.remove("closed");
+      const room = document.documentElement.clientWidth - term.getBoundingClientRect().left;
+      const width = Math.min(352, innerWidth * 0.85) + 32; // the widest that the style allows
+      term.style.setProperty("--shift", `${Math.min(0, room - width)}px`);
+    };
+    term.addEventListener("pointerenter", place);
+    term.addEventListener("focus", place);
+    term.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") term.classList.add("closed");
+    });
+  }
+
   for (const entry of document.querySelectorAll('[role="list"] > .citation')) {
     entry.setAttribute("role", "listitem");
   }

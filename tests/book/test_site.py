@@ -6,9 +6,7 @@
 import csv
 import importlib.util
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,11 +17,12 @@ from conftest import ROOT
 
 from tutorial_utils.book.models import read_all_models
 from tutorial_utils.book.notebooks import chapters, kept_results
+from tutorial_utils.book.pdf import find_chromium, one_page, write_pdf
 from tutorial_utils.book.render import build
 from tutorial_utils.measuring import pareto_front
 from tutorial_utils.quantization import affine_params, int_range, quantize
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+CHROMIUM = find_chromium()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -215,6 +214,66 @@ def test_a_button_copies_the_code_without_its_prompt(html, visitor):
     page.wait_for_function("copied.length > 0")
     assert page.evaluate("copied[0]").strip() == code.strip()
     assert "$ " not in code and ">>>" not in code
+
+
+@IN_LIGHT
+def test_a_term_shows_its_definition_to_mouse_and_keyboard_within_the_window(html, visitor):
+    page, _, _ = visitor
+    page.goto((html / "notebooks/03_post_training_quantization.html").as_uri())
+    shown = "e => getComputedStyle(e, '::after').content"
+    for width in (360, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        for term in page.locator("a.term").all()[:6]:
+            assert term.evaluate(shown) in ("none", "normal")
+            term.focus()
+            page.keyboard.press("Shift")  # the browser shows the focus of a keyboard only
+            assert len(term.evaluate(shown)) > 20
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            page.keyboard.press("Escape")
+            assert term.evaluate("e => getComputedStyle(e, '::after').display") == "none"
+            page.mouse.move(0, 0)
+    term.hover()
+    assert len(term.evaluate(shown)) > 20
+    term.click()
+    page.wait_for_url("**/glossary.html#term-*")
+
+
+def test_the_cheat_sheet_prints_on_one_page(html, browser, tmp_path):
+    page = browser.new_page()
+    page.goto((html / "book/cheat_sheet.html").as_uri())
+    page.wait_for_function("() => !document.querySelector('.math') || window.MathJax?.startup")
+    page.wait_for_timeout(1500)  # formulas come last
+    page.pdf(path=tmp_path / "sheet.pdf", prefer_css_page_size=True)
+    page.close()
+    assert n_pdf_pages(tmp_path / "sheet.pdf") == 1
+
+
+def n_pdf_pages(path):
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", path.read_bytes()))
+
+
+def test_the_book_prints_as_one_pdf(html, tmp_path):
+    names = ["book/intro", "book/cheat_sheet", "notebooks/02_quantization_from_scratch"]
+    together = one_page(html, names)
+    assert "/tex-" in together  # from the page with formulas
+    assert together.count("<article") == 3
+    assert '"#page-notebooks-02_quantization_from_scratch"' in together  # from the map
+    path = write_pdf(html, names, tmp_path / "book.pdf")
+    assert n_pdf_pages(path) >= 6
+    assert not (html / "_together.html").exists()
+
+
+def test_questions_open_without_scripts_and_with_the_keyboard(html, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((html / "book/choosing.html").as_uri())
+    answers = page.locator(".choosing b")
+    assert answers.count() >= 7 and not answers.first.is_visible()
+    page.locator(".choosing summary").first.focus()
+    page.keyboard.press("Enter")
+    assert re.search(r"\d+ times smaller, \d", answers.first.inner_text())
+    assert answers.first.is_visible()
+    context.close()
 
 
 def test_diagrams_take_the_colours_of_the_page(html, visitor):

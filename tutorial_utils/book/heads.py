@@ -1,4 +1,4 @@
-"""What every notebook starts with: badges, the cell that installs, links; kept in step here.
+"""What every notebook starts with: badges, links, the cell that installs; kept in step here.
 
 `refresh` makes them from the address of the repository, `write_all` writes them, a test compares.
 """
@@ -19,19 +19,16 @@ from tutorial_utils.errors import InputError
 
 _BADGES = re.compile(r"\[!?\[?Open in Colab\]")  # also as pictures, which need a network
 _INSTALL = """\
-# Installs the book's package where it is missing (Colab) and keeps the torch that is there.
-import importlib
-import importlib.metadata
 import importlib.util
-import subprocess
 import sys
+from importlib.metadata import distributions
+from subprocess import run
 
-if importlib.util.find_spec("tutorial_utils") is None:
+if importlib.util.find_spec("tutorial_utils") is None:  # Colab: install it, keep the torch there
+    torch = [d for d in distributions() if d.name in ("torch", "torchvision")]
+    kept = [f"{{d.name}}=={{d.version}}" for d in torch]
     source = "tutorial_utils[notebooks] @ git+{url}"
-    there = {{d.name: d.version for d in importlib.metadata.distributions()}}
-    kept = [f"{{name}}=={{there[name]}}" for name in ("torch", "torchvision") if name in there]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source, *kept], check=True)
-    importlib.invalidate_caches()"""
+    run([sys.executable, "-m", "pip", "install", "-q", source, *kept], check=True)"""
 _PRACTICE = "Exercises that check themselves are in [their own notebook]({link}). Open ones:"
 
 
@@ -70,6 +67,8 @@ def with_head(notebook: NotebookNode, path: Path, root: Path) -> NotebookNode:
     if link := _other(path, root):
         text = "exercises" if path.parent.name == "notebooks" else f"chapter {int(path.stem[:2])}"
         line += f" · [{text}]({link})"
+    if path.parent.name == "notebooks":
+        line += neighbours(path)
     title, _, text = notebook.cells[0].source.partition("\n\n")
     if _BADGES.match(text):
         text = text.partition("\n\n")[2]
@@ -105,6 +104,28 @@ def _link_exercises_(notebook: NotebookNode, link: str | None) -> None:
             cell.source = source
 
 
+def neighbours(path: Path) -> str:
+    """Return links from a chapter to the one before and the one after, for people in Jupyter."""
+    others = chapters(path.parent)
+    before = [other for other in others if other.name < path.name][-1:]
+    after = [other for other in others if other.name > path.name][:1]
+    named = [("previous", p) for p in before] + [("next", p) for p in after]
+    return "".join(f" · {word}: [{_title(p)}]({p.name})" for word, p in named)
+
+
+def without_neighbours(source: str) -> str:
+    """Return the first cell of a chapter without these links, which a page has at its end.
+
+    >>> without_neighbours("[exercises](e.ipynb) · next: [2. Bits](02_bits.ipynb)")
+    '[exercises](e.ipynb)'
+    """
+    return re.sub(r" · (previous|next): \[[^\]]*\]\([^)]*\)", "", source)
+
+
+def _title(path: Path) -> str:
+    return read_notebook(path).cells[0].source.partition("\n")[0].removeprefix("# ")
+
+
 def _count_(notebook: NotebookNode) -> None:
     """Count the cells of an executed notebook anew, in the frames of expected errors as well."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -131,7 +152,8 @@ def refresh(root: Path) -> dict[Path, NotebookNode]:
     """
     folder = root / "notebooks"
     result = {}
-    for path in [*book_notebooks(folder), *chapters(folder / "solutions")]:
+    sources = [*book_notebooks(folder), *chapters(folder / "pages")]
+    for path in [*sources, *chapters(folder / "solutions")]:
         notebook = read_notebook(path)
         result[path] = with_head(notebook, path, root)
         if path.parent.name == "solutions":

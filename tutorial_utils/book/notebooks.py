@@ -46,9 +46,13 @@ def book_notebooks(folder: Path) -> list[Path]:
 
 
 def stored_notebooks(root: Path) -> list[Path]:
-    """Return the notebooks of a clone, with solutions and exercises, without copies of a reader."""
+    """Return the notebooks of a clone: chapters, executed pages, solutions and exercises.
+
+    No copies that a reader made.
+    """
     folder = root / "notebooks"
-    return [p for part in ("", "solutions", "exercises") for p in book_notebooks(folder / part)]
+    parts = ("", "pages", "solutions", "exercises")
+    return [p for part in parts for p in book_notebooks(folder / part)]
 
 
 def find_notebooks(names: Iterable[str], folder: Path) -> list[Path]:

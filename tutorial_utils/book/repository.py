@@ -17,6 +17,27 @@ def read_address(root: Path) -> tuple[str, str]:
     return options["repository_url"], options["repository_branch"]
 
 
+def is_placeholder(url: str) -> bool:
+    """Whether an address is the one of a book that has none yet.
+
+    >>> is_placeholder("https://github.com/example/book"), is_placeholder("https://github.com/a/b")
+    (True, False)
+    """
+    return url.startswith("https://github.com/example/")
+
+
+def pages_address(url: str) -> str:
+    """Return where the pages of a repository are published, or "" for a placeholder.
+
+    >>> pages_address("https://github.com/Owner/book")
+    'https://owner.github.io/book/'
+    """
+    if not url or is_placeholder(url):
+        return ""
+    owner, name = url.removeprefix("https://github.com/").split("/")
+    return f"https://{owner.lower()}.github.io/{name}/"
+
+
 def set_address(root: Path, url: str) -> None:
     """Put another address of the repository in place of the present one, everywhere.
 

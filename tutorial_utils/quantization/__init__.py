@@ -32,7 +32,11 @@ from tutorial_utils.quantization.qat import (
     freeze_observers_,
     prepare_qat,
 )
-from tutorial_utils.quantization.quantizers import default_backend, why_no_int8_kernels
+from tutorial_utils.quantization.quantizers import (
+    default_backend,
+    default_quantizer,
+    why_no_int8_kernels,
+)
 from tutorial_utils.quantization.ranges import (
     histogram_range,
     least_squares_range,

@@ -131,6 +131,30 @@ def _arm_quantizer() -> tuple:
 QUANTIZERS = {"x86": _x86_quantizer, "arm": _arm_quantizer}
 
 
+def default_quantizer(*, n_bits: int = 8, is_qat: bool = False) -> Quantizer:
+    """torchao's quantizer for this processor with its default configuration, as in its guides.
+
+    `quantize_ptq` and `prepare_qat` use another configuration; this one is there to compare with.
+
+    >>> type(default_quantizer()).__name__ in ("X86InductorQuantizer", "ArmInductorQuantizer")
+    True
+    """
+    with _quiet_import():
+        if default_backend() == "arm":
+            from torchao.quantization.pt2e.quantizer import arm_inductor_quantizer as arm
+
+            quantizer = arm.ArmInductorQuantizer()
+            config = arm.get_default_arm_inductor_quantization_config(is_qat=is_qat)
+        else:
+            from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+            quantizer = x86.X86InductorQuantizer()
+            config = x86.get_default_x86_inductor_quantization_config(is_qat=is_qat)
+    qmin, qmax = int_range(n_bits, signed=True)
+    weight = dataclasses.replace(config.weight, quant_min=qmin, quant_max=qmax)
+    return quantizer.set_global(dataclasses.replace(config, weight=weight))
+
+
 def make_quantizer(
     backend: str,
     n_bits: int,
