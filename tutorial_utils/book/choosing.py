@@ -74,9 +74,9 @@ QUESTION: Question = (
                     (
                         "A small file and little time",
                         Advice(
-                            "Remove channels of a small network, distil, round its weights to "
-                            "4 bits with care.",
-                            "cut ResNet-8 + KD + GPTQ",
+                            "Remove channels of a small network, distil for long, round its "
+                            "weights to 4 bits with care.",
+                            "cut ResNet-8 + longer KD + GPTQ",
                             "08_combining",
                         ),
                     ),
