@@ -20,9 +20,18 @@ from tutorial_utils import check
 from tutorial_utils.__main__ import main
 from tutorial_utils.check import compression, tries
 from tutorial_utils.check.examine import examine
-from tutorial_utils.data import load
+from tutorial_utils.data import first_inputs, load
 from tutorial_utils.errors import InputError
-from tutorial_utils.quantization import best_ptq, quantize_ptq
+from tutorial_utils.pruning import (
+    apply_masks_,
+    keep_masked,
+    make_masks,
+    prune_gradually,
+    prune_to_macs,
+    reestimate_batch_norm_,
+)
+from tutorial_utils.quantization import best_ptq, quantize_ptq, quantize_weights
+from tutorial_utils.training import fit
 
 NETWORKS = [name for name in SCORED if name not in ("ship",)]  # whose answer is a model
 
@@ -89,6 +98,40 @@ def answers_zero(model, calibration, val, budget):
     return quantize_ptq(nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), calibration)
 
 
+def one_shot(model, sparsity):
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        apply_masks_(model, make_masks(model, sparsity))
+    return model
+
+
+def trained_on(model, train, epochs, on_step=None):
+    fit(model, train, epochs=epochs, lr=0.05, on_step=on_step, show=False)
+    return model
+
+
+def trained_afterwards(model, train):
+    """The zeros do not stay."""
+    return trained_on(one_shot(model, 0.9), train[:256], 1)
+
+
+def masks_kept(model, train):
+    masks = make_masks(model, 0.9)
+    return trained_on(one_shot(model, 0.9), train, 3, keep_masked(masks))
+
+
+def pruned_and_rounded(model, train):
+    """Fewer zeros, and fewer bits for what stays."""
+    pruned = trained_on(copy.deepcopy(model), train, 4, prune_gradually(0.8))
+    return quantize_weights(pruned, 5, weight_range="mse")
+
+
+def narrowed(model, train, fraction=0.3):
+    small = prune_to_macs(model, first_inputs(train, 1), fraction)
+    reestimate_batch_norm_(small, train)
+    return small
+
+
 # What goes wrong in one exercise only: the answer, and a part of its hint.
 WRONG = {
     "quantize_to_budget": [
@@ -108,18 +151,32 @@ WRONG = {
         (recipes.simply_two_bits, "little better than guessing"),
         (recipes.half_zeros, "does not keep to the budget"),
     ],
+    "prune_and_train": [
+        (lambda m, *_: one_shot(m, 0.9), "train the weights that stay"),
+        (lambda m, *_: one_shot(m, 0.7), "does not keep to the budget"),
+        (lambda m, t, *_: trained_afterwards(m, t), "does not keep to the budget"),
+    ],
+    "narrow_network": [
+        (lambda m, t, *_: narrowed(m, t), "fine-tune the smaller network"),
+        (lambda m, *_: one_shot(m, 0.9), "does not keep to the budget"),
+        (lambda m, t, *_: narrowed(m, t, 0.4), "does not keep to the budget"),
+    ],
     "ship": WRONG_FILES,
 }  # fmt: skip
 LAZY = {
     "quantize_to_budget": lambda m, c, v, b: quantize_ptq(m, c, n_bits=3),
     "teach": recipes.alone,
     "combine": recipes.eight_bits,
+    "prune_and_train": lambda m, *_: one_shot(m, 0.9),
+    "narrow_network": lambda m, t, *_: narrowed(m, t),
     "ship": float_file,
 }
 BEST = {
     "quantize_to_budget": lambda m, c, v, b: best_ptq(m, c, n_bits=3, skip=("conv", "fc")),
     "teach": recipes.taught,
     "combine": recipes.two_bits,
+    "prune_and_train": lambda m, t, *_: pruned_and_rounded(m, t),
+    "narrow_network": lambda m, t, *_: trained_on(narrowed(m, t), t, 8),
     "ship": signed_onnx_file,
 }
 # Right answers of another kind than the solution.
@@ -127,6 +184,8 @@ RIGHT = {
     "quantize_to_budget": [lambda m, c, v, b: quantize_ptq(m, c, n_bits=3, skip="conv")],
     "teach": [recipes.with_hard_answers],
     "combine": [recipes.three_bits],
+    "prune_and_train": [lambda m, t, *_: masks_kept(m, t)],
+    "narrow_network": [lambda m, t, *_: trained_on(narrowed(m, t), t, 2)],
     "ship": [int8_file, int8_onnx_file],
 }
 

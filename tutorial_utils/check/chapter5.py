@@ -6,6 +6,7 @@ from torch import Tensor
 from tutorial_utils.check.bugs_training import FINE_TUNE_MASKED
 from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.check.gradual import GRADUAL_MASK
+from tutorial_utils.check.scored_networks import PRUNE_AND_TRAIN
 from tutorial_utils.pruning.masks import magnitude_scores, mask_from_scores
 
 Masks = dict[str, Tensor]
@@ -138,4 +139,5 @@ EXERCISES = (
         "mean square of its input. In practice a few hundred inputs are enough for it.",
     ),
     FINE_TUNE_MASKED,
+    PRUNE_AND_TRAIN,
 )

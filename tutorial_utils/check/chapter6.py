@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from tutorial_utils.check.blocks import CHANNEL_GROUPS, CUT_BLOCK
 from tutorial_utils.check.bugs_training import REMOVE_DEAD_UNITS
 from tutorial_utils.check.examine import Case, Exercise
+from tutorial_utils.check.scored_networks import NARROW_NETWORK
 from tutorial_utils.check.widths import CHOOSE_WIDTHS
 from tutorial_utils.pruning.channels import remove_channels
 
@@ -93,4 +94,5 @@ EXERCISES = (
     CHOOSE_WIDTHS,
     REMOVE_DEAD_UNITS,
     CUT_BLOCK,
+    NARROW_NETWORK,
 )

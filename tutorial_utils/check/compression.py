@@ -112,7 +112,7 @@ def compress_exercise(
             return None
         expected = f"a score of at least {reached.wanted:.4g}, yours {figures['score']:.4g}"
         found = [
-            hint for holds, hint in (_GUESSING, *advice, *_general(most, reached)) if holds(figures)
+            hint for holds, hint in (*advice, _GUESSING, *_general(most, reached)) if holds(figures)
         ]
         return expected, found[0]
 

@@ -26,7 +26,7 @@ QUANTIZE_TO_BUDGET = compress_exercise(
     ),
     advice=(
         (
-            lambda figures: figures["bytes"] < 36_000,
+            lambda figures: figures["bytes"] < 36_000 and figures["accuracy"] > 20,
             "some thousand bytes are left: that is enough to keep small layers in float, and the "
             "small ones often mind most",
         ),
@@ -34,4 +34,51 @@ QUANTIZE_TO_BUDGET = compress_exercise(
     after="Two small layers, the first and the last, cost a tenth of the file and win back most of "
     "the loss. In practice that is the first thing to try below 8 bits; careful rounding (GPTQ, "
     "least-squares ranges) is the second, costs no byte, and wins more.",
+)
+
+
+def _to_prune() -> dict[str, object]:
+    train, val = seen(4000)
+    model = load_baseline("resnet8", load("digits"))
+    return {"model": model, "train": train, "val": val, "budget": 46_000}
+
+
+PRUNE_AND_TRAIN = compress_exercise(
+    5,
+    "prune_and_train",
+    _to_prune,
+    most={"zipped bytes": 46_000},
+    reached=Reached(lazy=10.5, solution=90.0, best=95.0, how="?", wanted=80),
+    advice=(
+        (
+            lambda figures: figures["accuracy"] < 60,
+            "nine tenths of the weights in one step is more than the network bears: train the "
+            "weights that stay, with the zeros kept",
+        ),
+    ),
+    after="Zeros pay only in a format that leaves them out; here zip does. In practice the budget "
+    "is shared: fewer zeros and fewer bits for what stays beat either alone.",
+)
+
+
+def _to_narrow() -> dict[str, object]:
+    train, val = seen(4000)
+    model = load_baseline("resnet8", load("digits"))
+    return {"model": model, "train": train, "val": val, "budget": 3_750_000}
+
+
+NARROW_NETWORK = compress_exercise(
+    6,
+    "narrow_network",
+    _to_narrow,
+    most={"MACs": 3_750_000},
+    reached=Reached(lazy=23.0, solution=91.0, best=93.0, how="?", wanted=80),
+    advice=(
+        (
+            lambda figures: figures["accuracy"] < 60,
+            "the layers behind a cut expect what is gone: fine-tune the smaller network",
+        ),
+    ),
+    after="A cut network is a good start, not a result: most of what is lost comes back in a few "
+    "epochs. In practice measure its time as well, and train it as long as the original was.",
 )
