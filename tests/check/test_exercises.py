@@ -74,6 +74,8 @@ HEADING = re.compile(r"^## (\d+)\. .* \(([^(),]*)(?:, (\d+) minutes)?\)$", re.MU
 # Sets of which each exercise has its minutes, and that let a network be compressed.
 WHOLE = {
     "03_post_training_quantization",
+    "05_unstructured_pruning",
+    "06_structured_pruning",
     "07_knowledge_distillation",
     "08_combining",
     "09_deploying",
@@ -540,6 +542,21 @@ ROUTES = {
     "05_unstructured_pruning": ["", "The baseline", "Idea 1", "Idea 2", "Idea 3"],
     "07_knowledge_distillation": ["", "The baseline", "Idea 1", "Idea 2", "Where it breaks"],
 }  # fmt: skip
+
+
+def test_the_routes_leave_the_recommended_minutes():
+    """What a row of a route asks for, up to a semicolon, fits into its minutes."""
+    rows = re.findall(
+        r"^\| (\d+) \| \[?Exercise (\d)[^|]*\| ([^|;]*)",
+        (ROOT / "book/workshop.md").read_text(),
+        re.M,
+    )
+    assert len(rows) >= 5
+    for minutes, chapter, wanted in rows:
+        (path,) = (path for path in SOLUTIONS if path.stem.startswith(f"0{chapter}"))
+        known = {number: at for number, _, at in headings(read_notebook(path)).values()}
+        needed = sum(int(known[number] or 0) for number in re.findall(r"\d", wanted))
+        assert needed <= int(minutes), f"exercise {chapter}: {wanted}"
 
 
 def names(source, context):

@@ -3,8 +3,9 @@
 `compress_exercise` makes one. The reader's function gets the arguments that ``args`` made (a model
 first, data, a budget) and returns the compressed model. The check measures that model on scenes
 that nobody has seen, and takes every figure itself: accuracy in percent, bytes of its file, bytes
-of the zipped file, and MACs for one image. What exceeds the budget is refused; what keeps to it
-gets a score and a place between a lazy answer, the solution and the best that is known.
+of the zipped file, weights that are not zero, and MACs for one image. What exceeds the budget is
+refused; what keeps to it gets a score and a place between a lazy answer, the solution and the best
+that is known.
 
 An exercise of another kind of answer (a file, say) brings its own ``measure``.
 """
@@ -21,7 +22,13 @@ from tutorial_utils.check.examine import Case, Exercise
 from tutorial_utils.check.honest import check_model
 from tutorial_utils.check.tries import Reached
 from tutorial_utils.data import Split, digits, first_inputs, load, subset
-from tutorial_utils.measuring import compressed_bytes, count_macs, evaluate, size_bytes
+from tutorial_utils.measuring import (
+    compressed_bytes,
+    count_macs,
+    count_nonzero,
+    evaluate,
+    size_bytes,
+)
 
 Figures = dict[str, float]
 Advice = tuple[tuple[Callable[[Figures], bool], str], ...]
@@ -57,7 +64,8 @@ def measure_model(answer: object, original: nn.Module, *_: object) -> Figures:
         original: the model that was to be compressed, as it was.
 
     Returns:
-        accuracy in percent on `unseen`, bytes, zipped bytes, MACs of one image.
+        accuracy in percent on `unseen`, bytes, zipped bytes, weights and biases that are not
+        zero, MACs of one image.
 
     Raises:
         Refused: when it is no model that could be used in the place of the other.
@@ -68,6 +76,7 @@ def measure_model(answer: object, original: nn.Module, *_: object) -> Figures:
         "accuracy": 100 * evaluate(answer, images),
         "bytes": size_bytes(answer),
         "zipped bytes": compressed_bytes(answer),
+        "nonzero weights": count_nonzero(answer),
         "MACs": count_macs(answer, first_inputs(images, 1)),
     }
 
@@ -112,7 +121,7 @@ def compress_exercise(
             return None
         expected = f"a score of at least {reached.wanted:.4g}, yours {figures['score']:.4g}"
         found = [
-            hint for holds, hint in (*advice, _GUESSING, *_general(most, reached)) if holds(figures)
+            hint for holds, hint in (_GUESSING, *advice, *_general(most, reached)) if holds(figures)
         ]
         return expected, found[0]
 

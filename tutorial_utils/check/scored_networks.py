@@ -40,15 +40,15 @@ QUANTIZE_TO_BUDGET = compress_exercise(
 def _to_prune() -> dict[str, object]:
     train, val = seen(4000)
     model = load_baseline("resnet8", load("digits"))
-    return {"model": model, "train": train, "val": val, "budget": 46_000}
+    return {"model": model, "train": train, "val": val, "budget": 8_500}
 
 
 PRUNE_AND_TRAIN = compress_exercise(
     5,
     "prune_and_train",
     _to_prune,
-    most={"zipped bytes": 46_000},
-    reached=Reached(lazy=10.5, solution=90.0, best=95.0, how="?", wanted=80),
+    most={"nonzero weights": 8_500},
+    reached=Reached(lazy=10.5, solution=90.6, best=90.6, how="the solution", wanted=80),
     advice=(
         (
             lambda figures: figures["accuracy"] < 60,
@@ -56,8 +56,9 @@ PRUNE_AND_TRAIN = compress_exercise(
             "weights that stay, with the zeros kept",
         ),
     ),
-    after="Zeros pay only in a format that leaves them out; here zip does. In practice the budget "
-    "is shared: fewer zeros and fewer bits for what stays beat either alone.",
+    after="A tenth of the weights carries nearly all of the accuracy. Their file is as large as "
+    "before: zeros pay only in a format that leaves them out. In practice compare with a network "
+    "of 4 bits, which is a seventh of the size without any training.",
 )
 
 
@@ -72,7 +73,9 @@ NARROW_NETWORK = compress_exercise(
     "narrow_network",
     _to_narrow,
     most={"MACs": 3_750_000},
-    reached=Reached(lazy=23.0, solution=91.0, best=93.0, how="?", wanted=80),
+    reached=Reached(
+        lazy=23.0, solution=91.0, best=92.8, how="the same, trained for eight epochs", wanted=80
+    ),
     advice=(
         (
             lambda figures: figures["accuracy"] < 60,
