@@ -499,7 +499,7 @@ def test_the_first_cell_installs_what_is_missing_and_keeps_torch(tmp_path, empty
     # No network: dependencies are left out, but not the torch that the cell itself asks for.
     settings = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1"}
     environment = os.environ | settings | {"PYTHONPATH": str(tools)}
-    code = f"{cell}\nprint(importlib.util.find_spec('tutorial_utils').origin)"
+    code = f"{cell}\nprint(find_spec('tutorial_utils').origin)"
 
     def run(environment):
         command = [str(python), "-c", code]

@@ -19,12 +19,12 @@ from tutorial_utils.errors import InputError
 
 _BADGES = re.compile(r"\[!?\[?Open in Colab\]")  # also as pictures, which need a network
 _INSTALL = """\
-import importlib.util
 import sys
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from subprocess import run
 
-if importlib.util.find_spec("tutorial_utils") is None:  # Colab: install it, keep the torch there
+if find_spec("tutorial_utils") is None:  # Colab: install it, keep the torch there
     torch = [d for d in distributions() if d.name in ("torch", "torchvision")]
     kept = [f"{{d.name}}=={{d.version}}" for d in torch]
     source = "tutorial_utils[notebooks] @ git+{url}"
