@@ -54,8 +54,8 @@ def test_numbers_intervals_and_techniques_are_read_from_the_cells():
     rows += "| int8 | 97% | -1.5 | 283 kB | 5 busy |"
     first, second = read_all_models({"ptq": HEADER + rows + "\n\nA note."})
     assert (first["accuracy"], first["low"], first["high"]) == (98.5, 97.8, 99.1)
-    assert (first["kb"], first["ms"], first["technique"]) == (1107, 13.3, "float")
-    assert (second["low"], second["ms"], second["technique"]) == (None, 5, "ptq")
+    assert (first["kb"], first["us"], first["technique"]) == (1107, 207.8, "float")
+    assert (second["low"], second["us"], second["technique"]) == (None, None, "ptq")
 
 
 def test_names_tell_the_technique_before_the_chapter_does():

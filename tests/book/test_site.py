@@ -413,7 +413,7 @@ def test_the_pareto_player_has_the_front_of_the_package_and_the_recipe(html, vis
     player = page.locator('[data-player="pareto"]')
     every = read_all_models(kept_results(chapters(ROOT / "notebooks")))
     models = [model for model in every if model["chapter"] == 8]
-    for cost, label in (("kb", "file in kB"), ("ms", "ms for 64 images")):
+    for cost, label in (("kb", "file in kB"), ("us", "µs for each image")):
         player.get_by_label("against").select_option(label=label)
         ordered = sorted(models, key=lambda model: (model[cost], model["accuracy"]))
         best = pareto_front([m[cost] for m in ordered], [m["accuracy"] for m in ordered])
@@ -443,8 +443,8 @@ def test_filters_leave_the_models_of_a_chapter_and_of_the_chosen_techniques(html
     left = [model for model in every if model["technique"] != "structured"]
     assert player.locator("circle.dot").count() == len(left)
     player.get_by_label("models of").select_option("4")
-    player.get_by_label("against").select_option("ms")
-    n_timed = sum(model["chapter"] == 4 and model["ms"] is not None for model in left)
+    player.get_by_label("against").select_option("us")
+    n_timed = sum(model["chapter"] == 4 and model["us"] is not None for model in left)
     assert player.locator("circle.dot").count() == n_timed
     assert player.locator(".says").inner_text()
 

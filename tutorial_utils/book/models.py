@@ -31,15 +31,16 @@ def read_all_models(kept: Mapping[str, str]) -> list[dict]:
     Returns:
         of each model its `name`, `chapter` (number), `page`, `technique` (a key of
         `plotting.COLOURS`), `accuracy` in percent with `low` and `high` where the table has an
-        interval, the cells `accuracy_text` and `points`, `kb`, `ms` for 64 images or None, and
-        `recipe`: its steps, where chapter 8 has them.
+        interval, the cells `accuracy_text` and `points`, `kb`, `us` (microseconds for each image
+        of the largest batch, None where there is no time or the machine was busy), and `recipe`:
+        its steps, where chapter 8 has them.
 
     Raises:
         InputError: when a table has no column for accuracy or file.
 
     >>> table = "| model | accuracy (95 %) | file |\\n|-|-|-|\\n| PTQ | 98.5% (98% to 99%) | 3 kB |"
     >>> (model,) = read_all_models({"ptq": table})
-    >>> [model[key] for key in ("accuracy", "low", "high", "kb", "ms", "technique")]
+    >>> [model[key] for key in ("accuracy", "low", "high", "kb", "us", "technique")]
     [98.5, 98.0, 99.0, 3.0, None, 'ptq']
     """
     return [
@@ -63,7 +64,6 @@ def _model(row: dict[str, str], key: str) -> dict:
     accuracy, file = _cell(row, "accuracy"), _cell(row, "file")
     if not accuracy or not file:
         raise InputError(f"the table {key!r}: expected columns accuracy and file, got {list(row)}")
-    ms = _cell(row, "ms, batch 64")
     page, default = _TABLES[key]
     recipe = _RECIPES.get(name) if key == "combining" else None
     value, *interval = [float(figure) for figure in re.findall(r"[\d.]+", accuracy)]
@@ -79,13 +79,21 @@ def _model(row: dict[str, str], key: str) -> dict:
         "accuracy_text": accuracy,
         "points": _cell(row, "points"),
         "kb": _number(file),
-        "ms": _number(ms) if ms else None,
+        "us": _us(row),
         "recipe": describe(recipe).replace("`", "") if recipe else "",
     }
 
 
 def _cell(row: dict[str, str], start: str) -> str:
     return next((cell for name, cell in row.items() if name.startswith(start)), "")
+
+
+def _us(row: dict[str, str]) -> float | None:
+    """Microseconds for each image of the largest batch; none when the machine was busy."""
+    times = {int(n[1]): row[n[0]] for name in row if (n := re.match(r"ms, batch (\d+).*", name))}
+    if not times or "busy" in times[max(times)]:
+        return None
+    return round(1e3 * _number(times[max(times)]) / max(times), 1)
 
 
 def _number(text: str) -> float:

@@ -2,7 +2,7 @@
  * data as JSON, made from the tables when the book is rendered. */
 (() => {
   let make, frame, range, number; // given by players.js
-  const COSTS = { kb: ["file in kB", "smaller"], ms: ["ms for 64 images", "faster"] };
+  const COSTS = { kb: ["file in kB", "smaller"], us: ["µs for each image", "faster"] };
 
   /* Indices of the models that no other beats, cheapest first; of equals the first counts. */
   function front(costs, values) {
@@ -59,7 +59,7 @@
       svg.replaceChildren();
       says.replaceChildren();
       const key = cost.value, selected = shown[which.value - 1];
-      if (!selected) { says.textContent = "No model is left: choose more techniques, another chapter or another cost. Some tables have no times, because their models run with the same kernels."; return; }
+      if (!selected) { says.textContent = "No model is left: choose more techniques, another chapter or another cost. Some models have no times."; return; }
       const logs = shown.map((model) => Math.log10(model[key])), values = shown.map((model) => model.accuracy);
       const [left, right] = [Math.min(...logs) - 0.08, Math.max(...logs) + 0.08];
       const pad = Math.max(0.2, 0.12 * (Math.max(...values) - Math.min(...values)));
@@ -93,7 +93,7 @@
 
       const index = shown.indexOf(selected);
       const beats = best.filter((i) => shown[i][key] <= selected[key]).at(-1);
-      const facts = [`accuracy ${selected.accuracy_text}`, selected.points && `points ${selected.points}`, `${selected.kb} kB`, selected.ms && `${selected.ms} ms for 64 images`];
+      const facts = [`accuracy ${selected.accuracy_text}`, selected.points && `points ${selected.points}`, `${selected.kb} kB`, selected.us && `${selected.us} µs for each image`];
       says.append(
         `Model ${index + 1} of ${shown.length}: ${selected.name}: ${facts.filter(Boolean).join("; ")}. ` +
         (best.includes(index) ? `On the front: none of these is ${COSTS[key][1]} and at least as accurate. ` : `Beaten by ${shown[beats].name}, which costs no more and is at least as accurate. `) + "Recipe: ");
