@@ -440,7 +440,10 @@ def test_heads_are_put_into_a_notebook_that_has_none(copy_of_book):
     made = read_notebook(path)
     head, install, code = made.cells
     assert head.source.startswith("# 1. Measure first\n\n[Open in Colab](")
-    assert "[exercises](exercises/01_measure_first.ipynb)\n\nWhy." in head.source
+    links, why = head.source.split("\n\n")[1:3]
+    assert "[exercises](exercises/01_measure_first.ipynb)" in links
+    assert "](02_quantization_from_scratch.ipynb)" in links
+    assert why == "Why."
     assert "[their own notebook](exercises/01_measure_first.ipynb). Open ones:\n\n1. Try" in (
         head.source
     )
