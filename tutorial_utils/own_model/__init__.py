@@ -15,5 +15,5 @@ from tutorial_utils.own_model.choosing import (
     recommend,
 )
 from tutorial_utils.own_model.files import deploy
-from tutorial_utils.own_model.trying import Attempt, choosing_part, own_recipes, try_recipes
+from tutorial_utils.own_model.trying import Attempt, own_recipes, try_recipes
 from tutorial_utils.own_model.writing import check_new, final_rows, write_report

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from tutorial_utils.data import Split, first_inputs
+from tutorial_utils.data.batches import LabelledBatches
 from tutorial_utils.deploying import compile_for_inference, has_compiler
 from tutorial_utils.errors import InputError, check_fraction
 from tutorial_utils.measuring import Measurement, measure_in_turns
@@ -72,6 +73,7 @@ def try_recipes(
     recipes: Mapping[str, Recipe],
     *,
     batch_size: int = 32,
+    n_images: int = 2000,
     compiled: bool = True,
     seed: int = 0,
 ) -> list[Attempt]:
@@ -81,6 +83,7 @@ def try_recipes(
         brought: the network and its images.
         recipes: by name, from `own_recipes`; one of them is empty, the baseline.
         batch_size: images per call to time.
+        n_images: how many images to compare recipes on, at most (a loader is used whole).
         compiled: whether to compile the models before they are timed. Without it (or without a
             compiler) nothing is timed, because int8 that is not compiled is slower than float.
         seed: of every training.
@@ -106,7 +109,11 @@ def try_recipes(
             reasons[name] = one_line(error)
     runs = {name: run for name, (_, run) in found.items()}
     sizes = (batch_size,) if compiled else ()
-    rows = measure_in_turns(runs, choosing_part(brought), batch_sizes=sizes) if runs else {}
+    rows = (
+        measure_in_turns(runs, first_images(brought.data.val, n_images), batch_sizes=sizes)
+        if runs
+        else {}
+    )
     return [
         Attempt(name, recipe, found[name][0], rows[name])
         if name in found
@@ -115,7 +122,6 @@ def try_recipes(
     ]
 
 
-def choosing_part(brought: Brought, n: int = 2000):
-    """Return the images that recipes are compared on: at most 2,000 of a split, all of a loader."""
-    val = brought.data.val
-    return val[:n] if isinstance(val, Split) else val
+def first_images(source: Split | LabelledBatches, n: int) -> Split | LabelledBatches:
+    """Return the first images of a split; a loader as it is."""
+    return source[:n] if isinstance(source, Split) else source

@@ -16,7 +16,7 @@ from tutorial_utils.measuring import (
 )
 from tutorial_utils.own_model.bringing import Brought
 from tutorial_utils.own_model.choosing import Budget, attempts_table, code_for, explain, points_lost
-from tutorial_utils.own_model.trying import Attempt
+from tutorial_utils.own_model.trying import Attempt, first_images
 
 _REPORT = """\
 # {name}
@@ -45,10 +45,18 @@ def check_new(out: Path) -> Path:
     return out
 
 
-def final_rows(chosen: Attempt, brought: Brought) -> list[Measurement]:
-    """Measure the network and the chosen one, once, on the images for testing, without timing."""
+def final_rows(chosen: Attempt, brought: Brought, n_images: int = 5000) -> list[Measurement]:
+    """Measure the network and the chosen one on images for testing, once and without timing.
+
+    Args:
+        chosen: from `recommend`.
+        brought: the network and its images.
+        n_images: how many of a split, at most; a loader is used whole.
+    """
     models = {"float32": brought.model} | ({chosen.name: chosen.model} if chosen.recipe else {})
-    return list(measure_in_turns(models, brought.data.test, batch_sizes=()).values())
+    return list(
+        measure_in_turns(models, first_images(brought.data.test, n_images), batch_sizes=()).values()
+    )
 
 
 def write_report(
