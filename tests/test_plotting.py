@@ -357,3 +357,10 @@ def test_trainings_and_ratios_are_drawn_by_name(ax):
     plotting.plot_ratios(ax, [1, 4], {"norm": [1.0, 0.25]})
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert list(ticks(ax)) == ["1", "4"]
+
+
+def test_names_stand_at_the_right_end_of_an_axis_that_falls(ax):
+    ax.plot([4, 3, 2], [0, 1, 5], label="a")
+    ax.set_xlim(4, 2)
+    (name,) = plotting.label_directly(ax).texts
+    assert tuple(name.xy) == (2, 5)

@@ -27,10 +27,11 @@ def label_directly(ax: Axes) -> Axes:
     if ax.get_legend():
         ax.get_legend().remove()
     ax.figure.draw_without_rendering()
+    right = min if ax.xaxis_inverted() else max
     names = []
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
         line = handle[0] if isinstance(handle, Container) else handle
-        end = max(line.get_xydata().tolist(), key=lambda point: point[0])
+        end = right(line.get_xydata().tolist(), key=lambda point: point[0])
         names.append(_name(ax, label, end, line.get_transform(), line.get_color()))
     _move_apart_(ax, names)
     return ax
