@@ -1,15 +1,23 @@
 """Networks of chapters 3, 5 and 6 that are to be compressed, their budgets, what is known."""
 
+from functools import partial
+
 from tutorial_utils.check.compression import compress_exercise, seen
 from tutorial_utils.check.tries import Reached
 from tutorial_utils.data import load
 from tutorial_utils.models import load_baseline
 
 
-def _to_quantize() -> dict[str, object]:
+def _network(budget: int) -> dict[str, object]:
+    """The shipped ResNet-8, images to train and to choose with, and a budget."""
     train, val = seen(4000)
     model = load_baseline("resnet8", load("digits"))
-    return {"model": model, "calibration": train[:256], "val": val, "budget": 40_000}
+    return {"model": model, "train": train, "val": val, "budget": budget}
+
+
+def _to_quantize() -> dict[str, object]:
+    model, train, val, budget = _network(40_000).values()
+    return {"model": model, "calibration": train[:256], "val": val, "budget": budget}
 
 
 QUANTIZE_TO_BUDGET = compress_exercise(
@@ -37,16 +45,10 @@ QUANTIZE_TO_BUDGET = compress_exercise(
 )
 
 
-def _to_prune() -> dict[str, object]:
-    train, val = seen(4000)
-    model = load_baseline("resnet8", load("digits"))
-    return {"model": model, "train": train, "val": val, "budget": 8_500}
-
-
 PRUNE_AND_TRAIN = compress_exercise(
     5,
     "prune_and_train",
-    _to_prune,
+    partial(_network, 8_500),
     most={"nonzero weights": 8_500},
     reached=Reached(lazy=10.5, solution=90.8, best=90.8, how="the solution", wanted=80),
     advice=(
@@ -62,16 +64,10 @@ PRUNE_AND_TRAIN = compress_exercise(
 )
 
 
-def _to_narrow() -> dict[str, object]:
-    train, val = seen(4000)
-    model = load_baseline("resnet8", load("digits"))
-    return {"model": model, "train": train, "val": val, "budget": 3_750_000}
-
-
 NARROW_NETWORK = compress_exercise(
     6,
     "narrow_network",
-    _to_narrow,
+    partial(_network, 3_750_000),
     most={"MACs": 3_750_000},
     reached=Reached(
         lazy=23.0, solution=91.0, best=92.8, how="the same, trained for eight epochs", wanted=80

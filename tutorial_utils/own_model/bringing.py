@@ -39,12 +39,6 @@ class Brought:
         """Two inputs (2, C, H, W), to trace the model with."""
         return first_inputs(self.data.val, 2)
 
-    @property
-    def calibration(self) -> Tensor:
-        """200 inputs for training (200, C, H, W), or fewer, that set ranges of activations."""
-        train = self.data.train
-        return first_inputs(train.train if isinstance(train, Dataset) else train, 200)
-
 
 def bring(
     factory: str | None = None,

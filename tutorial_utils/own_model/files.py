@@ -14,6 +14,7 @@ from tutorial_utils.deploying import (
 )
 from tutorial_utils.own_model.bringing import Brought, one_line
 from tutorial_utils.own_model.trying import Attempt
+from tutorial_utils.recipes import Setting
 
 
 def deploy(
@@ -58,7 +59,12 @@ def deploy(
         (
             "int8 by ONNX Runtime (U8S8)",
             "onnx",
-            lambda: quantize_onnx(onnx, folder / "int8.onnx", brought.calibration, unsigned=True),
+            lambda: quantize_onnx(
+                onnx,
+                folder / "int8.onnx",
+                Setting(brought.model, brought.data.train, seed=0).calibration,
+                unsigned=True,
+            ),
         ),
     ]
 
